@@ -1,0 +1,182 @@
+"""Every option of a run, as typed dataclasses; the string below a field documents it.
+
+A recipe (`recipes/*.py`) is a function that fills these in.  This file is the whole user-facing surface: a new field
+must earn its place, and `tests/config/test_surface.py` counts them.  Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class ModelConfig:
+    arch: str = "qwen2.5-7b"
+    """Shape of the network, a name in `config.presets.ARCHS`."""
+    weights: str = "random"
+    """`random`, `nano` (the base model shipped with the package), a Hugging Face folder, or the run directory of an
+    earlier stage."""
+    precision: str = "bf16"
+    """`bf16` or `fp32`; master weights and optimizer states are fp32 in both."""
+    recompute: bool = False
+    """Recompute all activations in the backward pass instead of keeping them."""
+
+
+@dataclass
+class ParallelConfig:
+    tp: int = 1
+    """Tensor-parallel size."""
+    pp: int = 1
+    """Pipeline-parallel size."""
+    cp: int = 1
+    """Context-parallel size (the sequence is cut in zigzag chunks)."""
+    dp: int = 0
+    """Data-parallel size; 0 = what the number of processes leaves over."""
+    sequence_parallel: bool = False
+    """Cut norms and dropouts along the sequence over the tensor-parallel ranks."""
+
+
+@dataclass
+class SynthesisConfig:
+    """What to synthesise when the data directory does not exist yet."""
+
+    kind: str = "graph"
+    """`graph`: questions and chains from the knowledge graph (`fleming_nemo.rods`); `drills`: exercises in generic
+    skills without any medical fact (`fleming_nemo.data.drills`), which the nano base model is trained on."""
+    diseases: int = 48
+    """Size of the disease universe the questions are about."""
+    sft_items: int = 6000
+    """Questions with chains of thought, for SFT; or drills."""
+    rl_items: int = 900
+    """Questions of the reinforcement-learning pool."""
+    heldout_items: int = 600
+    """Held-out questions; their evidence sets occur nowhere else."""
+    shallow_share: float = 0.5
+    """Share of easy and moderate chains that give the right letter without the reasoning behind it."""
+    shallow_share_difficult: float = 0.8
+    """The same for difficult questions, where a teacher skips steps more often."""
+
+
+@dataclass
+class DataConfig:
+    dir: str = "data/rods"
+    """Data directory: items, chains, tokenizer, indexed corpus and manifest (written by data_prep/)."""
+    tokenizer: str = "nano"
+    """`nano` (shipped), `train` (a compact BPE one, trained on the corpus and kept in `dir`), or a folder with a
+    Hugging Face `tokenizer.json`; its hash must equal the corpus's."""
+    system_prompt: str = ""
+    """System turn of every chat; empty = none."""
+    synthesis: SynthesisConfig | None = None
+    """Build the data directory from the knowledge graph if it does not exist."""
+
+
+@dataclass
+class OptimConfig:
+    lr: float = 1e-5
+    """Peak learning rate of AdamW."""
+    warmup_steps: int = 0
+    """Linear warm-up."""
+    decay: str = "cosine"
+    """`cosine` (to a tenth of the peak) or `constant`."""
+    weight_decay: float = 0.1
+    """Decoupled weight decay; not applied to norms and biases."""
+    beta1: float = 0.9
+    """Decay of the first moment."""
+    beta2: float = 0.95
+    """Decay of the second moment."""
+    eps: float = 1e-8
+    """Denominator term of AdamW."""
+    clip_grad: float = 1.0
+    """Global gradient-norm clip; 0 = off."""
+
+
+@dataclass
+class TrainConfig:
+    steps: int = 100
+    """Optimizer steps."""
+    global_batch: int = 128
+    """Sequences per optimizer step over all ranks (SFT)."""
+    micro_batch: int = 1
+    """Sequences per forward pass of one rank."""
+    seq_length: int = 4096
+    """Longest sequence (prompt and response) in tokens; a longer one is refused, never cut."""
+    save_every: int = 50
+    """Steps between checkpoints; the last step is always saved."""
+    keep_checkpoints: int = 2
+    """How many of the newest checkpoints stay on disk."""
+
+
+@dataclass
+class RolloutConfig:
+    temperature: float = 1.0
+    """Sampling temperature; the trainer divides its logits by the same number."""
+    max_response: int = 4096
+    """Longest response in tokens; longer ones count as truncated."""
+    decode_batch: int = 256
+    """Sequences decoded together by one model replica."""
+
+
+@dataclass
+class GRPOConfig:
+    prompts_per_step: int = 256
+    """Questions per step, over all ranks."""
+    rollouts_per_prompt: int = 8
+    """Group size k of the paper's equations 1-3."""
+    curriculum: str = "easy_moderate"
+    """`easy_moderate` (stage 1) or `mined` (stage 2: right and wrong items of the mining pass)."""
+    mix: list[int] = field(default_factory=lambda: [1, 1])
+    """Easy:Moderate in stage 1, Right:Wrong in stage 2 (paper: 1:1 and 1:2)."""
+    mining_rollouts: int = 8
+    """Rollouts per item when the previous stage's policy is run over the whole pool."""
+    right_at: float = 0.5
+    """Mining: an item is right at this pass rate or above."""
+    wrong_at: float = 0.125
+    """Mining: an item is wrong at this pass rate or below."""
+
+
+@dataclass
+class EvalConfig:
+    seeds: int = 4
+    """Sampled answers per held-out question; 0 = greedy only."""
+    temperature: float = 0.6
+    """Temperature of the sampled answers; a greedy pass is reported beside it."""
+    limit: int = 0
+    """Use only the first N held-out questions; 0 = all."""
+    every: int = 0
+    """Steps between evaluations on 1 sampled answer per question during GRPO; 0 = only at the end."""
+
+
+@dataclass
+class RunConfig:
+    """One training run in one run directory."""
+
+    task: str = "sft"
+    """`sft`, `grpo` or `evaluate`."""
+    stage: str = "sft"
+    """Name of the stage in reports: base, sft, grpo_stage1, grpo_stage2."""
+    run_dir: str = "runs/sft"
+    """Everything the run writes; the same command on the same directory resumes."""
+    seed: int = 1234
+    """Seed of data order, initial weights and sampling."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    grpo: GRPOConfig = field(default_factory=GRPOConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+
+
+@dataclass
+class DemoConfig:
+    """The whole pipeline: data, base evaluation, SFT, both GRPO stages, report."""
+
+    run_dir: str = "runs/demo"
+    """Parent of the stage directories; holds summary.json and report.html."""
+    seed: int = 1
+    """Seed of every stage."""
+    base: RunConfig = field(default_factory=RunConfig)
+    sft: RunConfig = field(default_factory=RunConfig)
+    grpo_stage1: RunConfig = field(default_factory=RunConfig)
+    grpo_stage2: RunConfig = field(default_factory=RunConfig)

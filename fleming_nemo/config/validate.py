@@ -1,0 +1,198 @@
+"""Everything that can be wrong with a config before anything is started; needs neither data nor torch."""
+
+from __future__ import annotations
+
+import math
+
+from fleming_nemo.config.errors import UserError
+from fleming_nemo.config.overrides import nearest
+from fleming_nemo.config.presets import ARCHS, ArchShape
+from fleming_nemo.config.schema import RunConfig
+
+TASKS = ("sft", "grpo", "evaluate")
+PRECISIONS = ("bf16", "fp32")
+DECAYS = ("cosine", "constant")
+CURRICULA = ("easy_moderate", "mined")
+SYNTHESES = ("graph", "drills")
+
+
+def validate(cfg: RunConfig, world_size: int) -> None:
+    """Raise a UserError for the first thing that cannot work with `world_size` processes."""
+    _one_of("task", cfg.task, TASKS)
+    _one_of("model.arch", cfg.model.arch, tuple(ARCHS))
+    _one_of("model.precision", cfg.model.precision, PRECISIONS)
+    _one_of("optim.decay", cfg.optim.decay, DECAYS)
+    _one_of("grpo.curriculum", cfg.grpo.curriculum, CURRICULA)
+    for name, text in (("run_dir", cfg.run_dir), ("stage", cfg.stage), ("data.dir", cfg.data.dir)):
+        if not text.strip():
+            raise UserError(f"{name} is empty; give it a value")
+    _check_numbers(cfg)
+    _check_model_split(cfg, ARCHS[cfg.model.arch])
+    _check_batch(cfg, data_parallel_size(cfg, world_size))
+    if cfg.task == "grpo":
+        _check_grpo(cfg)
+
+
+def model_parallel_size(cfg: RunConfig) -> int:
+    """Processes that hold one copy of the model."""
+    return cfg.parallel.tp * cfg.parallel.pp * cfg.parallel.cp
+
+
+def data_parallel_size(cfg: RunConfig, world_size: int) -> int:
+    """Copies of the model over `world_size` processes; UserError when that is not what the config says or not whole."""
+    sizes = cfg.parallel
+    split = f"parallel.tp * pp * cp = {sizes.tp} * {sizes.pp} * {sizes.cp} = {model_parallel_size(cfg)}"
+    if world_size % model_parallel_size(cfg):
+        raise UserError(f"{world_size} processes do not divide by {split}; change a size or the number of processes")
+    dp = world_size // model_parallel_size(cfg)
+    if sizes.dp not in (0, dp):
+        raise UserError(
+            f"{world_size} processes and {split} leave {dp} data-parallel replicas, but parallel.dp is {sizes.dp}; "
+            "set parallel.dp=0 to take what is left over, or change the number of processes"
+        )
+    return dp
+
+
+def _check_model_split(cfg: RunConfig, arch: ArchShape) -> None:
+    sizes = cfg.parallel
+    for what, count in (
+        ("attention heads", arch.num_heads),
+        ("key-value groups", arch.num_kv_heads),
+        ("feed-forward width", arch.ffn_hidden_size),
+    ):
+        if count % sizes.tp:
+            raise UserError(
+                f"parallel.tp is {sizes.tp}, which does not divide the {count} {what} of {cfg.model.arch}; "
+                f"choose one of {_divisors(arch.num_kv_heads)}"
+            )
+    if arch.num_layers % sizes.pp:
+        raise UserError(
+            f"parallel.pp is {sizes.pp}, which does not divide the {arch.num_layers} layers of {cfg.model.arch}; "
+            f"choose one of {_divisors(arch.num_layers)}"
+        )
+    length = cfg.train.seq_length
+    if length > arch.max_positions:
+        raise UserError(
+            f"train.seq_length is {length}, but {cfg.model.arch} knows {arch.max_positions} positions; lower it"
+        )
+    if sizes.cp > 1 and length % (2 * sizes.cp):
+        raise UserError(
+            f"train.seq_length is {length}, which is not a multiple of 2 * parallel.cp = {2 * sizes.cp}; "
+            f"choose {_round_up(length, 2 * sizes.cp)}"
+        )
+    if sizes.sequence_parallel and sizes.tp == 1:
+        raise UserError("parallel.sequence_parallel needs parallel.tp above 1; turn it off or raise parallel.tp")
+    if sizes.sequence_parallel and length % sizes.tp:
+        raise UserError(
+            f"train.seq_length is {length}, which is not a multiple of parallel.tp = {sizes.tp} as "
+            f"parallel.sequence_parallel needs; choose {_round_up(length, sizes.tp)}"
+        )
+
+
+def _check_batch(cfg: RunConfig, dp: int) -> None:
+    per_pass = cfg.train.micro_batch * dp
+    if cfg.task == "sft" and cfg.train.global_batch % per_pass:
+        raise UserError(
+            f"train.global_batch is {cfg.train.global_batch}, which is not a multiple of train.micro_batch * "
+            f"data-parallel size = {cfg.train.micro_batch} * {dp}; choose {_round_up(cfg.train.global_batch, per_pass)}"
+        )
+    prompts = cfg.grpo.prompts_per_step
+    if cfg.task == "grpo" and prompts % dp:
+        raise UserError(
+            f"grpo.prompts_per_step is {prompts}, which is not a multiple of the data-parallel size {dp}; "
+            f"choose {_round_up(prompts, dp)}"
+        )
+
+
+def _check_grpo(cfg: RunConfig) -> None:
+    grpo = cfg.grpo
+    for name, size in (("pp", cfg.parallel.pp), ("cp", cfg.parallel.cp)):
+        if size > 1:
+            raise UserError(f"parallel.{name} is {size}, but in-process generation needs pp=1 and cp=1; use tp and dp")
+    if len(grpo.mix) != 2 or min(grpo.mix) < 0 or sum(grpo.mix) == 0:
+        raise UserError(f"grpo.mix is {grpo.mix}; give two shares, for example [1,2]")
+    if not 0 <= grpo.wrong_at < grpo.right_at <= 1:
+        raise UserError(
+            f"grpo.wrong_at is {grpo.wrong_at} and grpo.right_at is {grpo.right_at}; they are pass rates with "
+            "0 <= wrong_at < right_at <= 1"
+        )
+    if cfg.rollout.max_response >= cfg.train.seq_length:
+        raise UserError(
+            f"rollout.max_response is {cfg.rollout.max_response}, which leaves no room for the prompt in "
+            f"train.seq_length = {cfg.train.seq_length}; lower the one or raise the other"
+        )
+
+
+def _check_numbers(cfg: RunConfig) -> None:
+    at_least: list[tuple[str, float, float]] = [
+        ("seed", cfg.seed, 0),
+        ("parallel.tp", cfg.parallel.tp, 1),
+        ("parallel.pp", cfg.parallel.pp, 1),
+        ("parallel.cp", cfg.parallel.cp, 1),
+        ("parallel.dp", cfg.parallel.dp, 0),
+        ("optim.warmup_steps", cfg.optim.warmup_steps, 0),
+        ("optim.weight_decay", cfg.optim.weight_decay, 0),
+        ("optim.clip_grad", cfg.optim.clip_grad, 0),
+        ("train.steps", cfg.train.steps, 1),
+        ("train.global_batch", cfg.train.global_batch, 1),
+        ("train.micro_batch", cfg.train.micro_batch, 1),
+        ("train.seq_length", cfg.train.seq_length, 16),
+        ("train.save_every", cfg.train.save_every, 1),
+        ("train.keep_checkpoints", cfg.train.keep_checkpoints, 1),
+        ("rollout.max_response", cfg.rollout.max_response, 1),
+        ("rollout.decode_batch", cfg.rollout.decode_batch, 1),
+        ("grpo.prompts_per_step", cfg.grpo.prompts_per_step, 1),
+        # A group of one has no mean to compare with: every advantage would be 0.
+        ("grpo.rollouts_per_prompt", cfg.grpo.rollouts_per_prompt, 2),
+        ("grpo.mining_rollouts", cfg.grpo.mining_rollouts, 1),
+        ("eval.seeds", cfg.eval.seeds, 0),
+        ("eval.limit", cfg.eval.limit, 0),
+        ("eval.every", cfg.eval.every, 0),
+    ]
+    above_zero = [
+        ("optim.lr", cfg.optim.lr),
+        ("optim.eps", cfg.optim.eps),
+        ("rollout.temperature", cfg.rollout.temperature),
+        ("eval.temperature", cfg.eval.temperature),
+    ]
+    shares = [("optim.beta1", cfg.optim.beta1), ("optim.beta2", cfg.optim.beta2)]
+    if cfg.data.synthesis is not None:
+        made = cfg.data.synthesis
+        _one_of("data.synthesis.kind", made.kind, SYNTHESES)
+        # Fewer diseases cannot fill a question's options with distractors of the same kind.
+        at_least.append(("data.synthesis.diseases", made.diseases, 8))
+        at_least += [
+            (f"data.synthesis.{name}", getattr(made, name), 1) for name in ("sft_items", "rl_items", "heldout_items")
+        ]
+        for name in ("shallow_share", "shallow_share_difficult"):
+            if not 0 <= getattr(made, name) <= 1:
+                raise UserError(f"data.synthesis.{name} is {getattr(made, name)}; a share lies between 0 and 1")
+    # Comparisons are written so that NaN fails them.
+    for field, value, least in at_least:
+        if not (value >= least and math.isfinite(value)):
+            raise UserError(f"{field} is {value}; it must be at least {least}")
+    for field, value in above_zero:
+        if not (value > 0 and math.isfinite(value)):
+            raise UserError(f"{field} is {value}; it must be above 0")
+    for field, value in shares:
+        if not 0 <= value < 1:
+            raise UserError(f"{field} is {value}; it must be at least 0 and below 1")
+    if cfg.optim.warmup_steps > cfg.train.steps:
+        raise UserError(
+            f"optim.warmup_steps is {cfg.optim.warmup_steps}, more than train.steps = {cfg.train.steps}; lower it"
+        )
+
+
+def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        close = nearest(value, allowed, count=1)
+        hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(allowed)}"
+        raise UserError(f"{field} is {value!r}, which does not exist; {hint}")
+
+
+def _divisors(number: int) -> str:
+    return ", ".join(str(n) for n in range(1, number + 1) if number % n == 0)
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple

@@ -1,0 +1,84 @@
+"""Evaluate a policy on the held-out questions: several sampled answers and a greedy one for each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from fleming_nemo.config.schema import RunConfig
+from fleming_nemo.data.items import QAItem, read_items
+from fleming_nemo.data.tokenizer import ChatTokenizer
+from fleming_nemo.evaluation.stats import OutcomeRow, summarise
+from fleming_nemo.parallel import groups
+from fleming_nemo.rollout.episodes import Episode
+from fleming_nemo.rollout.local import examiner
+from fleming_nemo.rollout.types import request_seed
+from fleming_nemo.training.engine import Engine
+from fleming_nemo.training.rundir import RunDirectory
+from fleming_nemo.training.start import start
+
+
+def run(cfg: RunConfig) -> dict[str, Any]:
+    """Task `evaluate`: the weights as they come."""
+    engine, chat = start(cfg)
+    run_directory = RunDirectory(Path(cfg.run_dir), writer=groups.rank() == 0)
+    run_directory.write_card(cfg, engine.layout.sizes(), {"tokenizer": chat.sha256})
+    return evaluate(cfg, engine, chat, run_directory)
+
+
+def heldout(cfg: RunConfig) -> list[QAItem]:
+    """The held-out questions of a run, `eval.limit` of them spread evenly over the file."""
+    items = read_items(Path(cfg.data.dir) / "items_heldout.jsonl")
+    limit = cfg.eval.limit
+    return items if limit in (0, len(items)) else items[:: max(1, len(items) // limit)][:limit]
+
+
+def evaluate(cfg: RunConfig, engine: Engine, chat: ChatTokenizer, run_directory: RunDirectory) -> dict[str, Any]:
+    """Write eval.json and eval_samples.jsonl; returns the former.  Every rank calls it, every rank gets the result.
+
+    The seed of a sampled answer depends on the question and its number alone, so that stages are compared on equal
+    terms.
+    """
+    items = heldout(cfg)
+    mine = items[engine.layout.dp_rank :: engine.layout.dp]
+    seeds = range(cfg.eval.seeds)
+    total = len(mine) * (len(seeds) + 1)
+    with tqdm(total=total, desc=f"{cfg.stage} evaluation", disable=None if groups.rank() == 0 else True) as bar:
+        judge = examiner(cfg, engine, chat, bar)
+        sampled = judge.play(
+            [(item, [request_seed("eval", item.id, s) for s in seeds]) for item in mine], cfg.eval.temperature, 0
+        )
+        greedy = judge.play([(item, [0]) for item in mine], 0.0, 0)
+    rows = [_row(e, s) for episodes in sampled for s, e in enumerate(episodes)]
+    rows += [_row(e, None) for (e,) in greedy]
+    shown = [episodes[0].record() for episodes in (sampled if seeds else greedy)]
+    all_rows = [row for part in groups.gather_over_dp(rows) for row in part]
+    all_shown = [row for part in groups.gather_over_dp(shown) for row in part]
+    place = {item.id: n for n, item in enumerate(items)}
+    all_rows.sort(key=lambda row: (place[row["item_id"]], -1 if row["seed"] is None else row["seed"]))
+    summary = summarise(all_rows, cfg.stage)
+    run_directory.write_jsonl("eval_samples.jsonl", sorted(all_shown, key=lambda row: place[row["item_id"]]))
+    run_directory.write_json("eval.json", summary)
+    return summary
+
+
+def quick_accuracy(cfg: RunConfig, engine: Engine, chat: ChatTokenizer, step: int) -> float:
+    """Accuracy of one sampled answer to each held-out question, for the curve during training."""
+    mine = heldout(cfg)[engine.layout.dp_rank :: engine.layout.dp]
+    asked = [(item, [request_seed("curve", item.id)]) for item in mine]
+    right = sum(e.correct for (e,) in examiner(cfg, engine, chat).play(asked, cfg.eval.temperature, step))
+    counts = groups.gather_over_dp((right, len(mine)))
+    return sum(r for r, _ in counts) / sum(n for _, n in counts)
+
+
+def _row(episode: Episode, seed: int | None) -> OutcomeRow:
+    return {
+        "item_id": episode.item.id,
+        "seed": seed,
+        "outcome": episode.verdict.outcome,
+        "num_options": len(episode.item.options),
+        "difficulty": episode.item.difficulty,
+        "length": len(episode.rollout.tokens),
+    }

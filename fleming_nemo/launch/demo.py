@@ -1,0 +1,118 @@
+"""The whole pipeline in one directory: data, base, SFT, both GRPO stages, summary.json and report.html.
+
+A stage that left its DONE marker is not repeated, and a stage that was killed goes on from its newest checkpoint: the
+same command finishes the demo whatever happened to it before.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from pathlib import Path
+from typing import Any
+
+from fleming_nemo.config.errors import UserError
+from fleming_nemo.config.schema import DataConfig, DemoConfig, ModelConfig, RunConfig
+from fleming_nemo.config.validate import validate
+from fleming_nemo.data import files
+from fleming_nemo.launch import local, lock, machine
+from fleming_nemo.launch.preflight import prepare_data
+from fleming_nemo.launch.stopwatch import Stopwatch
+
+START_FROM = {"base": None, "sft": None, "grpo_stage1": "sft", "grpo_stage2": "grpo_stage1"}
+"""Stages in their order, and the stage whose weights each one starts from; None = the shipped base model."""
+
+
+def chain(cfg: DemoConfig) -> dict[str, RunConfig]:
+    """The config of each stage, with what the demo decides: folders, seed, start weights, one data directory for all.
+
+    Errors: UserError for a stage that sets one of these itself, since it would be ignored.
+    """
+    stages: dict[str, RunConfig] = {}
+    root = Path(cfg.run_dir)
+    for name, before in START_FROM.items():
+        stage: RunConfig = copy.deepcopy(getattr(cfg, name))
+        _refuse_ignored(name, stage)
+        stage.run_dir, stage.stage, stage.seed = str(root / name), name, cfg.seed
+        stage.data = copy.deepcopy(cfg.sft.data)
+        stage.data.dir = str(root / "data")
+        stage.model.weights = str(root / before) if before else "nano"
+        stages[name] = stage
+    return stages
+
+
+def run_demo(cfg: DemoConfig) -> dict[str, Any]:
+    """Run or go on with the demo; returns the content of summary.json."""
+    root, stages = Path(cfg.run_dir), chain(cfg)
+    for stage in stages.values():
+        gpus = machine.num_gpus()
+        processes = machine.num_processes(stage, gpus)
+        validate(stage, processes)
+        machine.runs_on_gpus(stage, processes, gpus)
+    with lock.claim(cfg), Stopwatch(root / "state.json") as clock:
+        _announce("data", f"questions, chains and corpus in {root / 'data'}", clock)
+        prepare_data(stages["sft"])
+        for name, stage in stages.items():
+            _announce(name, f"{stage.task} of {stage.model.arch} from {stage.model.weights}", clock)
+            local.launch(stage)
+        _announce("report", f"{root / 'summary.json'} and {root / 'report.html'}", clock)
+        summary = summarise(root, clock.seconds())
+        files.write_json(root / "summary.json", summary)
+        _write_report(root)
+    print(table(summary))
+    return summary
+
+
+def summarise(root: Path, wall_seconds: float) -> dict[str, Any]:
+    """summary.json: every stage's evaluation, the parallel sizes (largest over the stages, and by stage), versions."""
+    evaluations = {name: files.read_json(root / name / "eval.json") for name in START_FROM}
+    cards = {name: files.read_json(root / name / "card.json") for name in START_FROM}
+    by_stage = {name: card["parallel"] for name, card in cards.items()}
+    return {
+        "stages": {name: {k: v for k, v in row.items() if k != "stage"} for name, row in evaluations.items()},
+        "wall_seconds": round(wall_seconds, 1),
+        "parallel": {axis: max(sizes[axis] for sizes in by_stage.values()) for axis in ("tp", "pp", "cp", "dp")},
+        "parallel_by_stage": by_stage,
+        "versions": cards["grpo_stage2"]["versions"],
+    }
+
+
+def table(summary: dict[str, Any]) -> str:
+    """The final lines on the terminal: accuracy of each stage with its interval, greedy beside sampled."""
+    head = f"{'stage':<12}  {'sampled':>8}  {'95 % interval':>15}  {'greedy':>7}  {'malformed':>9}  {'split':>13}"
+    lines = ["", head, "-" * len(head)]
+    for name, row in summary["stages"].items():
+        low, high = row["ci95"]
+        sizes = summary["parallel_by_stage"][name]
+        split = " ".join(f"{axis}{size}" for axis, size in sizes.items() if size > 1) or "1 process"
+        lines.append(
+            f"{name:<12}  {row['accuracy']:>8.1%}  {f'{low:.1%} - {high:.1%}':>15}  {row['greedy']:>7.1%}"
+            f"  {row['malformed']:>9.1%}  {split:>13}"
+        )
+    return "\n".join([*lines, f"{summary['wall_seconds'] / 60:.1f} minutes in all"])
+
+
+def _write_report(root: Path) -> None:
+    from fleming_nemo.report.html import write_report  # matplotlib is slow to import
+
+    write_report(root)
+
+
+def _announce(name: str, what: str, clock: Stopwatch) -> None:
+    print(f"[{time.strftime('%M:%S', time.gmtime(clock.seconds()))}] {name}: {what}", flush=True)
+
+
+def _refuse_ignored(name: str, stage: RunConfig) -> None:
+    untouched = RunConfig()
+    decided = {
+        "run_dir": stage.run_dir == untouched.run_dir,
+        "seed": stage.seed == untouched.seed,
+        "model.weights": stage.model.weights == ModelConfig().weights,
+        "data.dir": stage.data.dir == DataConfig().dir,
+        "data": name == "sft" or stage.data == DataConfig(),
+    }
+    for field, left_alone in decided.items():
+        if not left_alone:
+            raise UserError(
+                f"{name}.{field} is decided by the demo; set run_dir or seed for all stages, sft.data.* for the data"
+            )

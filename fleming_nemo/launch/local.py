@@ -1,0 +1,197 @@
+"""Run a config on this node: one process per rank, ended together, restarted by the same command."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fleming_nemo.config.errors import UserError
+from fleming_nemo.config.schema import RunConfig
+from fleming_nemo.config.validate import validate
+from fleming_nemo.data import files
+from fleming_nemo.launch import lock, machine, markers
+from fleming_nemo.launch.output import Tee
+from fleming_nemo.launch.preflight import prepare_data
+from fleming_nemo.launch.worker import LAUNCHER_PID, RESULT
+
+TAIL_LINES = 20
+PATIENCE_S = 10.0
+"""How long a worker may take to end after SIGTERM."""
+
+
+class WorkerFailed(Exception):
+    """A rank ended without finishing: its number, its exit code, the cause and the end of its log."""
+
+    def __init__(self, failure: dict[str, Any], log: Path) -> None:
+        super().__init__(failure["cause"])
+        self.exit_code: int = failure["exit_code"]
+        self.report = f"rank {failure['rank']} failed: {failure['cause']}\nlast lines of {log}:\n" + "".join(
+            f"  {line}" for line in _tail(log)
+        )
+
+
+def launch(cfg: RunConfig) -> dict[str, Any]:
+    """Run `cfg` to its end on this node and return rank 0's result; a finished run returns its result at once.
+
+    Raises:
+        UserError: something the user can repair, found here or by a worker.
+        WorkerFailed: a worker crashed.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; all workers are gone by then.
+    """
+    gpus = machine.num_gpus()
+    processes = machine.num_processes(cfg, gpus)
+    validate(cfg, processes)
+    on_gpus = machine.runs_on_gpus(cfg, processes, gpus)
+    folder = Path(cfg.run_dir)
+    with lock.claim(cfg) as held:
+        result = markers.read_done(folder)
+        if result is not None:
+            print(f"{folder} is finished; give another run_dir=... to run again", flush=True)
+            return result
+        markers.clear_failure(folder)
+        prepare_data(cfg)
+        logs = next_attempt(folder)
+        sizes = cfg.parallel
+        split = f"tp {sizes.tp} x pp {sizes.pp} x cp {sizes.cp} x dp {processes // (sizes.tp * sizes.pp * sizes.cp)}"
+        where = "GPU" if on_gpus else "CPU"
+        print(f"{cfg.stage}: {processes} {where} processes ({split}), run directory {folder}, logs {logs}", flush=True)
+        _run_all(folder, processes, _environment(processes, on_gpus), logs, held)
+        result = files.read_json(folder / RESULT)
+        markers.write_done(folder, result)
+        (folder / RESULT).unlink()
+        return result
+
+
+def next_attempt(folder: Path) -> Path:
+    """Make `logs/attempt_K` with the next free K, and let `logs/latest` point at it."""
+    logs = folder / "logs"
+    taken = [int(p.name.removeprefix("attempt_")) for p in logs.glob("attempt_*")]
+    attempt = logs / f"attempt_{max(taken, default=0) + 1}"
+    attempt.mkdir(parents=True)
+    link = logs / f".latest.{os.getpid()}"
+    link.symlink_to(attempt.name)
+    link.replace(logs / "latest")
+    return attempt
+
+
+def _environment(processes: int, on_gpus: bool) -> dict[str, str]:
+    env = dict(os.environ)
+    env |= {
+        "WORLD_SIZE": str(processes),
+        "LOCAL_WORLD_SIZE": str(processes),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(_free_port()),
+        "PYTHONUNBUFFERED": "1",
+        LAUNCHER_PID: str(os.getpid()),
+    }
+    env.setdefault("OMP_NUM_THREADS", str(max(1, machine.num_cores() // processes)))
+    if not sys.stdout.isatty():
+        env.setdefault("TQDM_MININTERVAL", "10")  # a log file needs no progress bar ten times a second
+    if not on_gpus:
+        env["CUDA_VISIBLE_DEVICES"] = ""
+        # The host's own name may resolve to an address that gloo cannot reach; one node talks over loopback.
+        env.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    return env
+
+
+def _run_all(folder: Path, processes: int, env: dict[str, str], logs: Path, held: int) -> None:
+    """Start the ranks and wait; the first one that fails ends the others."""
+    command = [sys.executable, "-m", "fleming_nemo.launch.worker", str(folder / lock.CONFIG)]
+    workers: list[subprocess.Popen[bytes]] = []
+    tee = Tee(logs / "rank_0.log")
+    with _sigterm_as_interrupt():
+        try:
+            for rank in range(processes):
+                own = env | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+                # No new session or group: a kill of the launcher's process group takes the workers too.
+                with open(logs / f"rank_{rank}.log", "ab") as log:
+                    out = tee.write_end if rank == 0 else log.fileno()
+                    workers.append(
+                        subprocess.Popen(
+                            command,
+                            env=own,
+                            stdin=subprocess.DEVNULL,
+                            stdout=out,
+                            stderr=subprocess.STDOUT,
+                            pass_fds=[held],
+                        )
+                    )
+            tee.started()
+            failed = _first_failure(workers)
+        finally:
+            _end(workers)
+            tee.close()
+    if failed is None:
+        return
+    code = workers[failed].returncode
+    cause = f"ended with exit code {code}"
+    if code < 0:
+        cause = f"killed by {signal.Signals(-code).name}" + " (out of memory?)" * (code == -signal.SIGKILL)
+        code = 128 - code
+    failure = markers.write_failure(folder, failed, cause, exit_code=code)
+    if failure["kind"] == "user":
+        raise UserError(failure["cause"])
+    raise WorkerFailed(failure, logs / f"rank_{failure['rank']}.log")
+
+
+def _first_failure(workers: list[subprocess.Popen[bytes]]) -> int | None:
+    """Wait until all ranks ended well (None) or one did not (its rank)."""
+    while True:
+        codes = [worker.poll() for worker in workers]
+        for rank, code in enumerate(codes):
+            if code:
+                return rank
+        if all(code == 0 for code in codes):
+            return None
+        time.sleep(0.1)
+
+
+def _end(workers: list[subprocess.Popen[bytes]]) -> None:
+    for worker in workers:
+        if worker.poll() is None:
+            worker.terminate()
+    deadline = time.monotonic() + PATIENCE_S
+    for worker in workers:
+        try:
+            worker.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """`kill LAUNCHER` ends the workers the same way as Ctrl-C."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _free_port() -> int:
+    """A port nobody listens on, below the ephemeral range: no outgoing connection takes it until rank 0 binds it."""
+    while True:
+        port = random.SystemRandom().randrange(20000, 30000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+
+
+def _tail(log: Path) -> list[str]:
+    with open(log, encoding="utf-8", errors="replace") as lines:
+        return [line.rstrip("\n").rpartition("\r")[2] + "\n" for line in deque(lines, TAIL_LINES)]

@@ -1,0 +1,105 @@
+"""What every recipe file calls: read the command line, then run, or only tell.
+
+`python recipes/sft_7b.py [--tiny] [key.sub=value ...]` starts its own processes; under torchrun or srun the same line
+is one rank of the run that these started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import textwrap
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from fleming_nemo.config import overrides
+from fleming_nemo.config.errors import UserError
+from fleming_nemo.config.fields import options
+from fleming_nemo.config.schema import DemoConfig, RunConfig
+from fleming_nemo.launch import cluster, demo, local, preflight
+from fleming_nemo.launch.local import WorkerFailed
+from fleming_nemo.launch.resolve import Recipe, resolve
+from fleming_nemo.launch.worker import exit_now
+
+
+def main(recipe: Recipe, argv: Sequence[str] | None = None) -> NoReturn:
+    """Run a recipe from the command line and exit: 0 well, 2 the user can repair it, else the failing rank's code."""
+    args = _parser(recipe).parse_intermixed_args(argv)
+    code = guarded(lambda: _act(recipe, args), args.debug)
+    if code and "RANK" in os.environ:
+        exit_now(code)
+    sys.exit(code)
+
+
+def guarded(action: Callable[[], None], debug: bool) -> int:
+    """Call `action` and turn what it raises into a message on stderr and an exit code."""
+    try:
+        action()
+    except UserError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except WorkerFailed as error:
+        print(f"error: {error.report}", file=sys.stderr, end="")
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def execute(cfg: RunConfig | DemoConfig) -> dict[str, Any]:
+    """Run a config here: as one rank where torchrun or srun started this process, else by starting the processes."""
+    if cluster.is_worker(os.environ):
+        if isinstance(cfg, DemoConfig):
+            raise UserError("the demo starts its own processes; run it once, without torchrun or srun")
+        return cluster.run_rank(cfg)
+    return demo.run_demo(cfg) if isinstance(cfg, DemoConfig) else local.launch(cfg)
+
+
+def _act(recipe: Recipe, args: argparse.Namespace) -> None:
+    cfg = resolve(recipe, args.overrides, args.tiny)
+    if args.print_config:
+        print(overrides.to_yaml(cfg), end="")
+    elif args.dry_run:
+        print("\n".join(preflight.dry_run(cfg)))
+    else:
+        began = time.monotonic()
+        execute(cfg)
+        if os.environ.get("RANK", "0") == "0":
+            print(f"finished in {time.monotonic() - began:.0f} s; results in {cfg.run_dir}")
+
+
+def _parser(recipe: Recipe) -> argparse.ArgumentParser:
+    cfg = recipe()
+    small = "--quick" if isinstance(cfg, DemoConfig) else "--tiny"
+    parser = argparse.ArgumentParser(
+        description=(recipe.__doc__ or sys.modules[recipe.__module__].__doc__ or "").strip().split("\n\n")[0],
+        epilog=option_reference(cfg),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="set any option below, for example seed=2")
+    parser.add_argument(*{small, "--tiny"}, dest="tiny", action="store_true", help="the same run in small, on a CPU")
+    parser.add_argument("--print-config", action="store_true", help="print the resolved config and stop")
+    parser.add_argument("--dry-run", action="store_true", help="check all that needs no GPU and stop")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def option_reference(cfg: RunConfig | DemoConfig) -> str:
+    """Every option with this recipe's value and its documentation."""
+    values = overrides.flatten(cfg)
+    lines = ["options with this recipe's values:"]
+    for option in options(type(cfg)):
+        value = values.get(option.key, "not set")
+        lines.append(f"  {option.key} = {value if value != '' else repr('')}")
+        lines += textwrap.wrap(option.doc, 110, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return "\n".join(lines).replace(str(Path.home()), "~")

@@ -1,0 +1,70 @@
+"""How a run says that it ended: `DONE` with its result, or `FAILED.json` with the cause."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from fleming_nemo.config.errors import UserError
+from fleming_nemo.data import files
+
+DONE = "DONE"
+FAILED = "FAILED.json"
+
+
+def write_done(folder: Path, result: dict[str, Any]) -> None:
+    """Written last, by rank 0: everything else of the run is on disk."""
+    files.write_json(folder / DONE, result)
+    (folder / FAILED).unlink(missing_ok=True)
+
+
+def read_done(folder: Path) -> dict[str, Any] | None:
+    """The result of a finished run, None for one that is not."""
+    return files.read_json(folder / DONE) if (folder / DONE).is_file() else None
+
+
+def write_failure(folder: Path, rank: int, error: BaseException | str, exit_code: int) -> dict[str, Any]:
+    """Record why the run stopped, unless another rank did so before: its peers' errors are only consequences.
+
+    Returns:
+        What the file says now: cause, kind (`user`, `crash`), rank, step, exit_code, host, time, last_heartbeat (the
+        times in seconds since the epoch; the heartbeat is the last line of metrics.jsonl).
+    """
+    metrics = folder / "metrics.jsonl"
+    failure = {
+        "cause": error if isinstance(error, str) else str(error) or type(error).__name__,
+        "kind": "user" if isinstance(error, UserError) else "crash",
+        "rank": rank,
+        "step": _last_step(metrics),
+        "exit_code": exit_code,
+        "host": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        "time": time.time(),
+        "last_heartbeat": metrics.stat().st_mtime if metrics.exists() else None,
+    }
+    if isinstance(error, Exception) and not isinstance(error, UserError):
+        failure["cause"] = f"{type(error).__name__}: {error}"
+    mine = folder / f".{FAILED}.{rank}.{os.getpid()}"
+    files.write_json(mine, failure)
+    try:
+        os.link(mine, folder / FAILED)
+    except FileExistsError:
+        pass
+    finally:
+        mine.unlink()
+    return files.read_json(folder / FAILED)
+
+
+def clear_failure(folder: Path) -> None:
+    """Forget the failure of an earlier attempt."""
+    (folder / FAILED).unlink(missing_ok=True)
+
+
+def _last_step(metrics: Path) -> int | None:
+    if not metrics.exists():
+        return None
+    rows = [line for line in metrics.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    return json.loads(rows[-1]).get("step") if rows else None

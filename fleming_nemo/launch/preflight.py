@@ -1,0 +1,83 @@
+"""What can be checked and prepared before the first process is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fleming_nemo.config.errors import UserError
+from fleming_nemo.config.presets import CPU_SIZED
+from fleming_nemo.config.schema import DemoConfig, RunConfig
+from fleming_nemo.config.validate import validate
+from fleming_nemo.launch import lock, machine
+
+MANIFEST = "manifest.json"
+"""Written last into a data directory: without it the directory was never finished."""
+
+
+def data_is_built(cfg: RunConfig) -> bool:
+    """Whether the data directory is there and was finished."""
+    return (Path(cfg.data.dir) / MANIFEST).is_file()
+
+
+def prepare_data(cfg: RunConfig) -> None:
+    """Build the data directory if the config says how; without that, only look whether it is there."""
+    if cfg.data.synthesis is not None:
+        from fleming_nemo.launch.prepare import prepare  # brings torch along
+
+        prepare(cfg.data, cfg.seed)
+    elif not data_is_built(cfg):
+        raise UserError(
+            f"{cfg.data.dir} holds no finished data ({MANIFEST} is missing); build it with the scripts in data_prep/, "
+            "or point data.dir at a folder that has it"
+        )
+
+
+def dry_run(cfg: RunConfig | DemoConfig) -> list[str]:
+    """Check all that needs no GPU; returns one line for each thing that was looked at.
+
+    Raises:
+        UserError: the first thing that would stop the run.
+    """
+    if isinstance(cfg, DemoConfig):
+        from fleming_nemo.launch import demo
+
+        lock.check_writable(Path(cfg.run_dir))
+        return [line for stage in demo.chain(cfg).values() for line in _dry_run(stage, first=stage.stage == "base")]
+    return _dry_run(cfg, first=True)
+
+
+def _dry_run(cfg: RunConfig, first: bool) -> list[str]:
+    """`first`: the weights exist already; a later stage of the demo starts from what does not."""
+    gpus = machine.num_gpus()
+    processes = machine.num_processes(cfg, gpus)
+    validate(cfg, processes)
+    sizes = cfg.parallel
+    dp = processes // (sizes.tp * sizes.pp * sizes.cp)
+    split = f"tp {sizes.tp} x pp {sizes.pp} x cp {sizes.cp} x dp {dp}"
+    lines = [f"sizes    ok: {cfg.stage} ({cfg.task}) of {cfg.model.arch} on {processes} processes = {split}"]
+    if cfg.model.arch not in CPU_SIZED and gpus < processes:
+        lines.append(f"devices  not checked: {gpus} GPUs here, {processes} needed")
+    if first and cfg.model.weights not in ("random", "nano") and not Path(cfg.model.weights).is_dir():
+        raise UserError(
+            f"model.weights is {cfg.model.weights}, which is not a folder; run the stage before, or give a "
+            "Hugging Face folder or another run directory"
+        )
+    lines.append(f"weights  ok: {cfg.model.weights}")
+    lines.append(_check_data(cfg))
+    lock.check_writable(Path(cfg.run_dir))
+    lock.check_config(cfg)
+    lines.append(f"run dir  ok: {cfg.run_dir}")
+    return lines
+
+
+def _check_data(cfg: RunConfig) -> str:
+    if not data_is_built(cfg) and cfg.data.synthesis is not None:
+        lock.check_writable(Path(cfg.data.dir))
+        return f"data     ok: {cfg.data.dir} will be built"
+    if not data_is_built(cfg):
+        prepare_data(cfg)
+    # The reader's own check, so that a dry run refuses what the run would refuse; it brings torch along.
+    from fleming_nemo.data import corpus, tokenizer
+
+    manifest = corpus.check(Path(cfg.data.dir), tokenizer.load(cfg.data))
+    return f"data     ok: {cfg.data.dir}, {manifest['documents']} documents, {manifest['tokens']} tokens"

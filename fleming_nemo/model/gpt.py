@@ -1,0 +1,81 @@
+"""Build a Qwen2.5- or Qwen3-shaped GPTModel for this rank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from fleming_nemo.config.presets import ArchShape
+from fleming_nemo.config.schema import ModelConfig, ParallelConfig
+from fleming_nemo.parallel import groups  # first: it switches the CPU backend on
+
+from megatron.core.models.gpt import GPTModel  # isort: skip
+from megatron.core.transformer import TransformerConfig  # isort: skip
+from fleming_nemo.parallel.layers import block_spec  # isort: skip
+
+
+def padded_vocab_size(shape: ArchShape, tp: int) -> int:
+    """Embedding rows: the published size, rounded up so that every tensor-parallel rank holds the same number."""
+    return -(-shape.vocab_size // tp) * tp
+
+
+def transformer_config(shape: ArchShape, model: ModelConfig, parallel: ParallelConfig) -> TransformerConfig:
+    """megatron-core's description of the network; fusions that need CUDA extensions are off."""
+    bf16 = model.precision == "bf16"
+    return TransformerConfig(
+        num_layers=shape.num_layers,
+        hidden_size=shape.hidden_size,
+        ffn_hidden_size=shape.ffn_hidden_size,
+        num_attention_heads=shape.num_heads,
+        num_query_groups=shape.num_kv_heads,
+        kv_channels=shape.head_dim,
+        qk_layernorm=shape.family == "qwen3",
+        add_qkv_bias=shape.family == "qwen2.5",
+        add_bias_linear=False,
+        gated_linear_unit=True,
+        activation_func=torch.nn.functional.silu,
+        normalization="RMSNorm",
+        layernorm_epsilon=shape.rms_eps,
+        hidden_dropout=0.0,
+        attention_dropout=0.0,
+        bf16=bf16,
+        params_dtype=torch.bfloat16 if bf16 else torch.float32,
+        pipeline_dtype=torch.bfloat16 if bf16 else torch.float32,
+        tensor_model_parallel_size=parallel.tp,
+        pipeline_model_parallel_size=parallel.pp,
+        context_parallel_size=parallel.cp,
+        sequence_parallel=parallel.sequence_parallel,
+        recompute_granularity="full" if model.recompute else None,
+        recompute_method="uniform" if model.recompute else None,
+        recompute_num_layers=1 if model.recompute else None,
+        # weights drawn on the CPU from one stream do not depend on the tensor-parallel size
+        use_cpu_initialization=True,
+        gradient_accumulation_fusion=False,
+        masked_softmax_fusion=False,
+        bias_dropout_fusion=False,
+        bias_activation_fusion=False,
+        apply_rope_fusion=False,
+        persist_layer_norm=False,
+        batch_p2p_sync=False,
+        # the loss function returns (sum, count); gradients are divided by the count of the whole batch
+        calculate_per_token_loss=True,
+    )
+
+
+def build(shape: ArchShape, model: ModelConfig, parallel: ParallelConfig) -> Any:
+    """This rank's part of the network, with random weights of the current seed, on this rank's device."""
+    layout = groups.current()
+    config = transformer_config(shape, model, parallel)
+    return GPTModel(
+        config=config,
+        transformer_layer_spec=block_spec(config),
+        vocab_size=padded_vocab_size(shape, parallel.tp),
+        max_sequence_length=shape.max_positions,
+        pre_process=layout.first_stage,
+        post_process=layout.last_stage,
+        parallel_output=True,
+        share_embeddings_and_output_weights=shape.tied,
+        position_embedding_type="rope",
+        rotary_base=shape.rope_theta,
+    ).to(groups.device())

@@ -1,0 +1,1 @@
+"""Process groups, the CPU backend of megatron-core, and layer specifications."""

@@ -1,0 +1,1 @@
+"""Answer parsing and reward, shared by GRPO, distillation and evaluation."""

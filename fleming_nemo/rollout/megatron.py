@@ -1,0 +1,167 @@
+"""Sampling from the training weights in place, on megatron-core's static inference context.
+
+Nothing is copied or converted: the policy that is trained is the policy that speaks.  Prompts of one batch are padded
+on the left, each distinct prompt is prefilled once and its cache shared by all its samples, and finished sequences
+leave the batch.  Tensor parallelism works as in training; pipeline and context parallelism are refused by
+`config.validate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fleming_nemo.parallel import groups
+from fleming_nemo.rollout.types import Request, Rollout
+from fleming_nemo.training.logprobs import Sampling
+
+from megatron.core.inference.contexts import StaticInferenceContext  # isort: skip
+
+_COMPACT_BELOW = 0.75
+"""Share of sequences still running below which the finished ones are dropped from the cache."""
+
+
+class MegatronRollouts:
+    """In-process rollout engine of one model replica.
+
+    Args:
+        network: this rank's GPTModel.
+        num_tokens: ids that the tokenizer can decode; no other is ever sampled.
+        stop_ids: a response ends with the first of these.
+        pad_id: any id; its position is masked.
+        decode_batch: how many sequences are decoded together.
+        progress: called with the number of finished sequences.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        num_tokens: int,
+        stop_ids: set[int],
+        pad_id: int,
+        decode_batch: int,
+        progress: Callable[[int], None] = lambda finished: None,
+    ) -> None:
+        self.network = network
+        self.num_tokens = num_tokens
+        self.stop_ids = torch.tensor(sorted(stop_ids), device=groups.device())
+        self.pad_id = pad_id
+        self.decode_batch = decode_batch
+        self.progress = progress
+
+    @torch.no_grad()
+    def generate(
+        self, requests: list[Request], temperature: float, max_response: int, weight_version: int
+    ) -> list[Rollout]:
+        """See `RolloutEngine.generate`."""
+        self.network.eval()
+        # neighbours of similar length waste little padding; requests of one prompt stay together
+        order = sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt), requests[i].prompt))
+        rollouts: list[Any] = [None] * len(requests)
+        for start in range(0, len(order), self.decode_batch):
+            part = order[start : start + self.decode_batch]
+            batch = self._decode([requests[i] for i in part], temperature, max_response)
+            for i, (tokens, logprobs, finished) in zip(part, batch, strict=True):
+                rollouts[i] = Rollout(tokens, logprobs, finished, requests[i].seed, weight_version)
+            self.progress(len(part))
+        return rollouts
+
+    def _decode(
+        self, requests: list[Request], temperature: float, max_response: int
+    ) -> list[tuple[list[int], np.ndarray, bool]]:
+        """Shapes below: A sequences still running, K cache positions, V whole vocabulary."""
+        cache, valid_AK, logits_AV = self._prefill(requests, max_response)
+        prompt_length = cache.sequence_len_offset
+        device = logits_AV.device
+        uniform = np.stack([_uniforms(r.seed, max_response) for r in requests])
+        tokens_BT = np.zeros((len(requests), max_response), dtype=np.int64)
+        logprobs_BT = np.zeros((len(requests), max_response), dtype=np.float32)
+        length_B = np.full(len(requests), max_response)
+        finished_B = np.zeros(len(requests), dtype=bool)
+        distribution = Sampling(temperature or 1.0, self.num_tokens)
+        row_A = np.arange(len(requests))  # which request each running sequence belongs to
+        done_A = np.zeros(len(requests), dtype=bool)
+        for position in range(max_response):
+            logits_AV = distribution.logits(logits_AV, tp_rank=0)
+            token_A, logprob_A = _draw(logits_AV, torch.from_numpy(uniform[row_A, position]).to(device), temperature)
+            running = ~done_A
+            tokens_BT[row_A[running], position] = token_A.cpu().numpy()[running]
+            logprobs_BT[row_A[running], position] = logprob_A.cpu().numpy()[running]
+            stopped = torch.isin(token_A, self.stop_ids).cpu().numpy() & running
+            length_B[row_A[stopped]] = position + 1
+            finished_B[row_A[stopped]] = True
+            done_A |= stopped
+            if done_A.all() or position + 1 == max_response:
+                break
+            if (~done_A).mean() < _COMPACT_BELOW:
+                keep = torch.from_numpy(np.flatnonzero(~done_A)).to(device)
+                _select(cache, keep)
+                valid_AK, token_A = valid_AK[keep], token_A[keep]
+                row_A, done_A = row_A[~done_A], done_A[~done_A]
+            valid_AK[:, prompt_length + position] = True
+            logits_AV = self._forward(token_A[:, None], cache, valid_AK)
+        return [
+            (tokens_BT[b, :n].tolist(), logprobs_BT[b, :n].copy(), bool(finished_B[b])) for b, n in enumerate(length_B)
+        ]
+
+    def _prefill(self, requests: list[Request], max_response: int) -> tuple[StaticInferenceContext, Tensor, Tensor]:
+        """Run each distinct prompt once; returns the cache of all requests, its valid keys and the next logits."""
+        prompts = sorted({r.prompt for r in requests})
+        width = max(map(len, prompts))
+        ids = np.full((len(prompts), width), self.pad_id)
+        valid = np.zeros((len(prompts), width + max_response), dtype=bool)
+        for row, prompt in enumerate(prompts):
+            ids[row, width - len(prompt) :] = prompt
+            valid[row, width - len(prompt) : width] = True
+        device = groups.device()
+        valid_PK = torch.from_numpy(valid).to(device)
+        cache = StaticInferenceContext(len(prompts), width + max_response)
+        cache.enable_prefill_mode()
+        logits_PV = self._forward(torch.from_numpy(ids).to(device), cache, valid_PK)
+        cache.enable_decode_mode()
+        row_of = {prompt: row for row, prompt in enumerate(prompts)}
+        rows = torch.tensor([row_of[r.prompt] for r in requests], device=device)
+        _select(cache, rows)
+        return cache, valid_PK[rows], logits_PV[rows]
+
+    def _forward(self, ids_AT: Tensor, cache: StaticInferenceContext, valid_AK: Tensor) -> Tensor:
+        """Logits [A, V] of the last position, gathered over the tensor-parallel ranks."""
+        start = cache.sequence_len_offset
+        positions = torch.arange(start, start + ids_AT.size(1), device=ids_AT.device).expand_as(ids_AT)
+        logits = self.network(ids_AT, positions, valid_AK, inference_context=cache, runtime_gather_output=True)
+        cache.sequence_len_offset += ids_AT.size(1)
+        return logits[:, -1]
+
+
+def _uniforms(seed: int, count: int) -> np.ndarray:
+    """The random numbers of one request: its own counter-based stream, whatever it is batched with."""
+    return np.random.Generator(np.random.Philox(key=seed)).random(count)
+
+
+def _draw(logits_AV: Tensor, uniform_A: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Sample by inverting the cumulative distribution (arg max at temperature 0); returns ids and log-probabilities."""
+    logp_AV = torch.log_softmax(logits_AV, -1)
+    if temperature == 0:
+        token_A = logp_AV.argmax(-1)
+    else:
+        cumulative_AV = logp_AV.double().exp().cumsum(-1)
+        threshold_A1 = uniform_A[:, None] * cumulative_AV[:, -1:]
+        token_A = torch.searchsorted(cumulative_AV, threshold_A1, right=True)[:, 0].clamp_(max=logp_AV.size(-1) - 1)
+    return token_A, logp_AV.gather(1, token_A[:, None])[:, 0]
+
+
+def _select(cache: StaticInferenceContext, rows: Tensor) -> None:
+    """Make the cache one of these rows (each may occur any number of times).
+
+    megatron-core sees [positions, batch, heads, d].  In memory the positions of one head lie together, which is how
+    decoding reads them: several times faster than megatron-core's own order.
+    """
+    cache.max_batch_size = len(rows)
+    for layer, pair in cache.key_value_memory_dict.items():
+        cache.key_value_memory_dict[layer] = tuple(
+            x.permute(1, 2, 0, 3).index_select(0, rows).permute(2, 0, 1, 3) for x in pair
+        )

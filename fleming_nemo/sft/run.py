@@ -1,0 +1,68 @@
+"""The SFT run: corpus in, checkpoints and metrics out, evaluation of the final policy at the end."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from fleming_nemo.config.schema import RunConfig
+from fleming_nemo.data.batch import Sample, micro_batches
+from fleming_nemo.data.corpus import Corpus
+from fleming_nemo.data.order import take
+from fleming_nemo.data.tokenizer import ChatTokenizer
+from fleming_nemo.evaluation.run import evaluate
+from fleming_nemo.parallel import groups
+from fleming_nemo.sft.loss import cross_entropy
+from fleming_nemo.training import checkpoint
+from fleming_nemo.training.engine import Engine
+from fleming_nemo.training.rundir import RunDirectory
+from fleming_nemo.training.schedule import learning_rate
+from fleming_nemo.training.start import start
+
+
+def run(cfg: RunConfig) -> dict[str, Any]:
+    """Task `sft`: train, then evaluate the final policy."""
+    return evaluate(cfg, *train(cfg))
+
+
+def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:
+    """Train to `cfg.train.steps`, going on from this run's newest checkpoint if it has one."""
+    engine, chat = start(cfg)
+    layout = engine.layout
+    run = RunDirectory(Path(cfg.run_dir), writer=groups.rank() == 0)
+    corpus = Corpus(Path(cfg.data.dir), chat)
+    run.write_card(cfg, layout.sizes(), {"corpus": corpus.manifest["files"], "tokenizer": chat.sha256})
+    state = checkpoint.resume(engine, run.path)
+    first = state["step"] if state else 0
+    run.rewind(first)
+    objective = cross_entropy(chat.size)
+    train_cfg = cfg.train
+    progress = tqdm(
+        range(first, train_cfg.steps), f"{cfg.stage} training", train_cfg.steps, initial=first, disable=quiet()
+    )
+    for step in progress:
+        began = time.perf_counter()
+        indices = take(step * train_cfg.global_batch, train_cfg.global_batch, len(corpus), cfg.seed)
+        # ranks take every dp-th sample by length, so that all have about the same work
+        by_length = sorted((Sample(*corpus[i]) for i in indices), key=lambda s: len(s.tokens))
+        mine = by_length[layout.dp_rank :: layout.dp]
+        batches = micro_batches(mine, train_cfg.micro_batch, train_cfg.seq_length, chat.pad_id)
+        lr = learning_rate(cfg.optim, step, train_cfg.steps)
+        metrics = engine.train_step(batches, objective, lr)
+        seconds = time.perf_counter() - began
+        tokens = sum(len(s.tokens) for s in by_length)
+        run.log(
+            {"step": step + 1, "stage": cfg.stage, **metrics, "lr": lr, "tokens_per_second": round(tokens / seconds)}
+        )
+        progress.set_postfix(loss=f"{metrics['loss']:.3f}", lr=f"{lr:.1e}", tok_s=round(tokens / seconds))
+        if (step + 1) % train_cfg.save_every == 0 or step + 1 == train_cfg.steps:
+            checkpoint.save(engine, run.path, step + 1, {}, train_cfg.keep_checkpoints)
+    return engine, chat, run
+
+
+def quiet() -> bool | None:
+    """tqdm's `disable`: bars on rank 0 only, and there only on a terminal."""
+    return None if groups.rank() == 0 else True

@@ -1,0 +1,1 @@
+"""What SFT and GRPO share: the engine, log-probabilities, checkpoints, the run directory."""

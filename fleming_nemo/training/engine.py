@@ -1,0 +1,164 @@
+"""Model, gradients and optimizer of one rank, and the one training step that SFT and GRPO share.
+
+The step is megatron-core's own forward-backward schedule over DistributedDataParallel and DistributedOptimizer.  An
+objective sees the logits of the last pipeline stage and returns a sum and what to divide it by; megatron-core divides
+the gradient by the count of the whole global batch, so neither the loss nor its gradient depends on the layout.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fleming_nemo.config.presets import ArchShape
+from fleming_nemo.config.schema import RunConfig
+from fleming_nemo.data.batch import MicroBatch
+from fleming_nemo.model import gpt
+from fleming_nemo.parallel import groups
+
+from megatron.core import parallel_state  # isort: skip
+from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig, finalize_model_grads  # isort: skip
+from megatron.core.optimizer import OptimizerConfig, get_megatron_optimizer  # isort: skip
+from megatron.core.pipeline_parallel import get_forward_backward_func  # isort: skip
+
+
+@dataclass
+class LossSum:
+    """An objective's contribution of one micro-batch.
+
+    Attributes:
+        total: scalar with gradient, a sum (not a mean) over this rank's tokens.
+        count: what the global sum is divided by, an integer (trained tokens in SFT, sequences in GRPO).
+        sums: other quantities to average over the batch, as (sum, count) pairs.
+        maxima: quantities of which the largest of the batch is reported; not negative.
+    """
+
+    total: Tensor
+    count: int
+    sums: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    maxima: dict[str, Tensor] = field(default_factory=dict)
+
+
+Objective = Callable[[Tensor, MicroBatch], LossSum]
+
+
+class Engine:
+    """This rank's part of the policy and its optimizer."""
+
+    def __init__(self, cfg: RunConfig, shape: ArchShape) -> None:
+        self.cfg = cfg
+        self.shape = shape
+        self.layout = groups.current()
+        model = gpt.build(shape, cfg.model, cfg.parallel)
+        model.config.finalize_model_grads_func = finalize_model_grads
+        ddp = DistributedDataParallelConfig(grad_reduce_in_fp32=True, use_distributed_optimizer=True)
+        self.model = DistributedDataParallel(config=model.config, ddp_config=ddp, module=model)
+        optim = cfg.optim
+        bf16 = cfg.model.precision == "bf16"
+        self.optimizer = get_megatron_optimizer(
+            OptimizerConfig(
+                optimizer="adam",
+                lr=optim.lr,
+                weight_decay=optim.weight_decay,
+                adam_beta1=optim.beta1,
+                adam_beta2=optim.beta2,
+                adam_eps=optim.eps,
+                clip_grad=optim.clip_grad,
+                bf16=bf16,
+                params_dtype=torch.bfloat16 if bf16 else torch.float32,
+                use_distributed_optimizer=True,
+            ),
+            [self.model],
+        )
+        self._forward_backward = get_forward_backward_func()
+
+    @property
+    def network(self) -> Any:
+        """The GPTModel inside the data-parallel wrapper."""
+        return self.model.module
+
+    def weights_changed(self) -> None:
+        """Tell the optimizer that the weights were filled from outside, so that its fp32 copies follow."""
+        self.optimizer.reload_model_params()
+
+    def train_step(self, batches: list[MicroBatch], objective: Objective, lr: float) -> dict[str, float]:
+        """One optimizer step on this rank's micro-batches (every rank has the same number of them).
+
+        Returns:
+            `loss`, `grad_norm` and each of the objective's sums divided by its count, all over the global batch and
+            equal on all ranks.
+
+        Raises:
+            RuntimeError: the gradient is not finite; nothing was updated.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.model.train()
+        self.model.zero_grad_buffer()
+        self.optimizer.zero_grad()
+        reduced = self._run(batches, objective, forward_only=False)
+        updated, grad_norm, _ = self.optimizer.step()
+        if not updated or not math.isfinite(grad_norm):
+            raise RuntimeError(f"the gradient norm is {grad_norm}; the step was not taken")
+        return self._reduce(reduced) | {"grad_norm": float(grad_norm)}
+
+    @torch.no_grad()
+    def evaluate(self, batches: list[MicroBatch], objective: Objective) -> dict[str, float]:
+        """The same numbers without gradient and update."""
+        self.model.eval()
+        return self._reduce(self._run(batches, objective, forward_only=True))
+
+    def _run(self, batches: list[MicroBatch], objective: Objective, forward_only: bool) -> list[dict[str, Tensor]]:
+        return self._forward_backward(
+            forward_step_func=partial(_forward_step, objective),
+            data_iterator=iter(batches),
+            model=[self.model],
+            num_microbatches=len(batches),
+            seq_length=self.cfg.train.seq_length,
+            micro_batch_size=batches[0].tokens_BT.size(0),
+            forward_only=forward_only,
+        )
+
+    def _reduce(self, parts: list[dict[str, Tensor]]) -> dict[str, float]:
+        """Combine what the micro-batches of all data- and context-parallel ranks reported; tell every stage."""
+        group = parallel_state.get_data_parallel_group(with_context_parallel=True)
+        result: list[Any] = [None]
+        if self.layout.last_stage:
+            result[0] = {}
+            for name in parts[0]:
+                column = torch.stack([part[name] for part in parts])
+                if column.dim() == 1:
+                    largest = column.max()
+                    torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX, group=group)
+                    result[0][name] = float(largest)
+                else:
+                    pair = column.sum(0)
+                    torch.distributed.all_reduce(pair, group=group)
+                    total, count = pair.tolist()
+                    result[0][name] = total / count if count else 0.0
+        if self.layout.pp > 1:
+            last = parallel_state.get_pipeline_model_parallel_last_rank()
+            pipeline = parallel_state.get_pipeline_model_parallel_group()
+            torch.distributed.broadcast_object_list(result, last, group=pipeline)
+        return result[0]
+
+
+def _forward_step(objective: Objective, data: Iterator[MicroBatch], model: Any) -> tuple[Tensor, Callable[..., Any]]:
+    batch = next(data)
+    output = model(batch.tokens_BT, batch.positions_BT, None)
+
+    def loss_function(logits_BTV: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        loss = objective(logits_BTV, batch)
+        count = torch.tensor(loss.count, dtype=torch.int, device=logits_BTV.device)
+        report = {name: torch.stack([s.double(), n.double()]) for name, (s, n) in loss.sums.items()}
+        report |= {name: value.double() for name, value in loss.maxima.items()}
+        report["loss"] = torch.stack([loss.total.detach().double(), count.double()])
+        return loss.total, count, report
+
+    return output, loss_function
