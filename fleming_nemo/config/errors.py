@@ -11,7 +11,7 @@ class UserError(Exception):
 
 @contextmanager
 def reported(debug: bool = False) -> Iterator[None]:
-    """Wraps an entry point: a UserError becomes one line on stderr and exit code 2; with `debug` it keeps its traceback."""
+    """Wraps an entry point: a UserError becomes one line on stderr and exit code 2; `debug` keeps its traceback."""
     try:
         yield
     except UserError as error:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -45,6 +45,8 @@ def from_yaml(path: str | Path, schema: type[Config] = RunConfig) -> Config:  # 
     """Read what `to_yaml` wrote; unknown keys and wrong types are UserErrors that name the file."""
     try:
         loaded = OmegaConf.load(path)
+        if not isinstance(loaded, DictConfig):
+            raise UserError(f"{path} is not a valid {schema.__name__}: it holds no mapping; correct or remove the file")
         return _to_object(OmegaConf.merge(OmegaConf.structured(schema), loaded))
     except OSError as error:
         raise UserError(f"cannot read the config {path}: {error.strerror}") from error

@@ -64,6 +64,8 @@ class DataConfig:
     tokenizer: str = "nano"
     """`nano` (shipped), `train` (a compact BPE one, trained on the corpus and kept in `dir`), or a folder with a
     Hugging Face `tokenizer.json`; its hash must equal the corpus's."""
+    shuffle: bool = True
+    """Shuffle the corpus anew in every epoch; off = the order of the corpus (a curriculum)."""
     system_prompt: str = ""
     """System turn of every chat; empty = none."""
     synthesis: SynthesisConfig | None = None

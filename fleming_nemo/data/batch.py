@@ -73,8 +73,8 @@ def _collate(samples: Sequence[Sample], length: int, pad_id: int, cp: int, cp_ra
         mask[row, : n - 1] = sample.mask[1:]
         if sample.logprobs is not None:
             reference[row, np.flatnonzero(mask[row])] = sample.logprobs
-    positions = np.broadcast_to(np.arange(length), shape)
-    parts = [torch.from_numpy(np.ascontiguousarray(x)) for x in (tokens, positions, targets, mask, reference)]
+    positions = np.tile(np.arange(length), (len(samples), 1))
+    parts = [torch.from_numpy(x) for x in (tokens, positions, targets, mask, reference)]
     device = groups.device()
     tokens_BT, positions_BT, targets_BT, mask_BT, reference_BT = (zigzag(x, cp, cp_rank).to(device) for x in parts)
     weight_B = torch.tensor([s.weight for s in samples], dtype=torch.float32, device=device)

@@ -23,6 +23,7 @@ cpu_backend.enable()
 from megatron.core.datasets.indexed_dataset import DType, IndexedDataset, IndexedDatasetBuilder  # noqa: E402
 
 MANIFEST = "manifest.json"
+FORMAT = 1
 _STREAMS = ("tokens", "mask")
 
 
@@ -57,7 +58,7 @@ def write(
         builders[stream].finalize(str(folder / f"{stream}.idx"))
     files = [folder / f"{s}.{kind}" for s in _STREAMS for kind in ("bin", "idx")]
     manifest = {
-        "format": 1,
+        "format": FORMAT,
         "tokenizer_sha256": tokenizer.sha256,
         **counts,
         "sources": sources,
@@ -75,7 +76,7 @@ def check(folder: Path, tokenizer: ChatTokenizer) -> dict[str, Any]:
             f"no corpus in {folder} (manifest.json is missing); build one with data_prep/build_indexed.py "
             "or point data.dir at it"
         )
-    manifest = read_json(folder / MANIFEST)
+    manifest = _read_manifest(folder / MANIFEST)
     if manifest["tokenizer_sha256"] != tokenizer.sha256:
         raise UserError(
             f"the corpus in {folder} was made with another tokenizer than {tokenizer.folder}; "
@@ -94,6 +95,16 @@ def check(folder: Path, tokenizer: ChatTokenizer) -> dict[str, Any]:
     return manifest
 
 
+def _read_manifest(file: Path) -> dict[str, Any]:
+    try:
+        manifest = read_json(file)
+    except ValueError as error:  # not JSON, or not text
+        raise UserError(f"{file} is corrupt ({error}); build the corpus again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise UserError(f"{file} does not describe a corpus of format {FORMAT}; build the corpus again")
+    return manifest
+
+
 class Corpus:
     """Random access to (token ids, loss mask) of a checked corpus, memory-mapped."""
 
@@ -105,4 +116,5 @@ class Corpus:
         return self.manifest["documents"]
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        return self._tokens[index], self._mask[index]
+        # copies: megatron-core unmaps the file with the dataset, and a view that outlives it is a segmentation fault
+        return self._tokens[index].copy(), self._mask[index].copy()

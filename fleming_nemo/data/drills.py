@@ -11,78 +11,98 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fleming_nemo.data.chat import render_prompt, render_response
 from fleming_nemo.data.items import LETTERS, QAItem
 
 MAX_OPTIONS = 10
 
 
-def drills(words: Sequence[str], count: int, seed: int) -> Iterator[tuple[str, str]]:
-    """`count` (prompt, response) pairs over names made of `words`; the same for the same seed."""
-    rng = np.random.Generator(np.random.Philox(key=[seed, 0]))
+def drills(words: Sequence[str], count: int, seed: int, split: str, ramp: float = 0.6) -> Iterator[tuple[QAItem, str]]:
+    """`count` (question, reasoning) pairs over names made of `words`; the same for the same seed and split.
+
+    The order is a curriculum, and training keeps it: over the first `ramp` of them the names grow from one word to
+    four, the options from two to ten, and the other kinds join the binding of a name to its letter, which a small model
+    learns only where there is little to confuse.
+    """
+    rng = np.random.Generator(np.random.Philox(key=[seed, len(split)]))
     kinds = (_bind, _look_up, _look_up_twice, _last, _count)
-    for _ in range(count):
-        kind = kinds[rng.choice(len(kinds), p=(0.4, 0.2, 0.15, 0.15, 0.1))]
-        question, reasoning, options, answer = kind(rng, words)
-        order = rng.permutation(len(options))
-        shuffled = tuple(options[i] for i in order)
-        item = QAItem("drill", question, shuffled, shuffled.index(answer), None, "drill", "en", "train", None, {})
-        letter = LETTERS[shuffled.index(answer)]
-        yield render_prompt(item), render_response(f"{reasoning}So {answer} is {letter}.", letter)
+    for number in range(count):
+        level = min(1.0, (number + 1) / max(1.0, count * ramp))
+        others = 0.6 * level
+        kind = kinds[rng.choice(len(kinds), p=(1 - others, 0.3 * others, 0.25 * others, 0.25 * others, 0.2 * others))]
+        question, reasoning, options, answer = kind(_Level(rng, words, level))
+        shuffled = tuple(options[i] for i in rng.permutation(len(options)))
+        position = shuffled.index(answer)
+        provenance = {"kind": kind.__name__.strip("_")}
+        item = QAItem(
+            f"drill-{split}-{number}", question, shuffled, position, None, "drill", "en", split, None, provenance
+        )
+        yield item, f"{reasoning}So {answer} is {LETTERS[position]}."
 
 
 Drill = tuple[str, str, list[str], str]
+"""Question, reasoning before the conclusion, options, right option."""
 
 
-def _names(rng: np.random.Generator, words: Sequence[str], count: int) -> list[str]:
-    """Distinct names of one to four words; often with the same last word, as names of one kind have."""
-    shared = words[rng.integers(len(words))] if rng.random() < 0.5 else None
-    names: list[str] = []
-    while len(names) < count:
-        length = 1 + rng.integers(3)
-        parts = [words[i] for i in rng.integers(len(words), size=length)]
-        if shared is not None and rng.random() < 0.7:
-            parts.append(shared)
-        name = " ".join(parts)
-        if name not in names:
-            names.append(name)
-    return names
+class _Level:
+    """Draws of one drill at a level of difficulty from 0 to 1."""
+
+    def __init__(self, rng: np.random.Generator, words: Sequence[str], level: float) -> None:
+        self.rng = rng
+        self.words = words
+        self.max_options = 2 + round(level * (MAX_OPTIONS - 2))
+        self.max_words = 1 + round(level * 2)
+
+    def integer(self, low: int, high: int) -> int:
+        """Both ends included."""
+        return int(self.rng.integers(low, high + 1))
+
+    def num_options(self) -> int:
+        return self.integer(2, self.max_options)
+
+    def names(self, count: int) -> list[str]:
+        """Distinct names; those of several words often end alike, as names of one kind do."""
+        shared = self.words[self.rng.integers(len(self.words))] if self.max_words > 1 and self.rng.random() < 0.5 else ""
+        names: list[str] = []
+        while len(names) < count:
+            parts = [self.words[i] for i in self.rng.integers(len(self.words), size=self.integer(1, self.max_words))]
+            if shared and self.rng.random() < 0.7:
+                parts.append(shared)
+            name = " ".join(parts)
+            if name not in names:
+                names.append(name)
+        return names
 
 
-def _num_options(rng: np.random.Generator) -> int:
-    # fewer options more often: binding is first learned where there is little to confuse
-    return int(min(rng.integers(2, MAX_OPTIONS + 1), rng.integers(2, MAX_OPTIONS + 1) + rng.integers(0, 4)))
-
-
-def _bind(rng: np.random.Generator, words: Sequence[str]) -> Drill:
-    options = _names(rng, words, _num_options(rng))
+def _bind(level: _Level) -> Drill:
+    options = level.names(level.num_options())
     return f"Which option is {options[0]}?", "", options, options[0]
 
 
-def _look_up(rng: np.random.Generator, words: Sequence[str]) -> Drill:
-    keys = _names(rng, words, int(rng.integers(2, 4)))
-    options = _names(rng, words, max(len(keys), _num_options(rng)))
-    asked = int(rng.integers(len(keys)))
+def _look_up(level: _Level) -> Drill:
+    options = level.names(max(3, level.num_options()))
+    keys = level.names(level.integer(2, 3))
+    asked = level.integer(0, len(keys) - 1)
     told = "; ".join(f"{key} has {value}" for key, value in zip(keys, options, strict=False))
-    return f"Given: {told}. What has {keys[asked]}?", f"Here {keys[asked]} has {options[asked]}. ", options, options[asked]
+    reasoning = f"Here {keys[asked]} has {options[asked]}. "
+    return f"Given: {told}. What has {keys[asked]}?", reasoning, options, options[asked]
 
 
-def _look_up_twice(rng: np.random.Generator, words: Sequence[str]) -> Drill:
-    first, middle, *options = _names(rng, words, 2 + _num_options(rng))
+def _look_up_twice(level: _Level) -> Drill:
+    first, middle, *options = level.names(2 + level.num_options())
     pairs = [f"{first} has {middle}", f"{middle} has {options[0]}"]
-    told = "; ".join(pairs if rng.random() < 0.5 else pairs[::-1])
+    told = "; ".join(pairs if level.rng.random() < 0.5 else pairs[::-1])
     reasoning = f"Here {first} has {middle}. {middle} has {options[0]}. "
     return f"Given: {told}. What has the one that {first} has?", reasoning, options, options[0]
 
 
-def _last(rng: np.random.Generator, words: Sequence[str]) -> Drill:
-    options = _names(rng, words, max(3, _num_options(rng)))
-    listed = options[: int(rng.integers(2, 4))][::-1]
+def _last(level: _Level) -> Drill:
+    options = level.names(max(3, level.num_options()))
+    listed = options[: level.integer(2, 3)][::-1]
     return f"Which is last: {'; '.join(listed)}?", f"The last is {listed[-1]}. ", options, listed[-1]
 
 
-def _count(rng: np.random.Generator, words: Sequence[str]) -> Drill:
-    number = int(rng.integers(1, 6))
-    others = [str(n) for n in rng.permutation(np.arange(1, 7)) if n != number]
-    options = [str(number), *others[: int(rng.integers(1, 5))]]
-    return f"How many: {'; '.join(_names(rng, words, number))}?", f"There are {number}. ", options, str(number)
+def _count(level: _Level) -> Drill:
+    number = level.integer(1, 5)
+    others = [str(n) for n in level.rng.permutation(np.arange(1, 7)) if n != number]
+    options = [str(number), *others[: level.integer(1, 4)]]
+    return f"How many: {'; '.join(level.names(number))}?", f"There are {number}. ", options, str(number)

@@ -60,7 +60,7 @@ class QAItem:
         if self.context is not None and not isinstance(self.context, str):
             raise ItemError("context", f"expected a string or null, found {self.context!r}")
         if self.difficulty is not None and self.difficulty not in DIFFICULTIES:
-            raise ItemError("difficulty", f"expected one of {', '.join(DIFFICULTIES)} or null, found {self.difficulty!r}")
+            raise ItemError("difficulty", f"expected {', '.join(DIFFICULTIES)} or null, found {self.difficulty!r}")
         if not isinstance(self.provenance, dict):
             raise ItemError("provenance", f"expected an object, found {self.provenance!r}")
 

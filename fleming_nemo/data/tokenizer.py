@@ -33,7 +33,10 @@ class ChatTokenizer:
         raw = file.read_bytes()
         self.folder = folder
         self.sha256 = hashlib.sha256(raw).hexdigest()
-        self._tokenizer = Tokenizer.from_buffer(raw)
+        try:
+            self._tokenizer = Tokenizer.from_buffer(raw)
+        except ValueError as error:
+            raise UserError(f"{file} is not a Hugging Face tokenizer ({error}); copy it again") from error
         self.size = self._tokenizer.get_vocab_size()
         self.end_id = self._special(END_OF_TURN)
         self.pad_id = self._special(PAD)

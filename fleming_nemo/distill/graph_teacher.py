@@ -6,14 +6,17 @@ right letter without the reasoning that supports it. A mixture leaves reinforcem
 """
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from tqdm import tqdm
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data.chat import IM_END, render_response
 from fleming_nemo.data.files import write_jsonl
-from fleming_nemo.data.items import QAItem
+from fleming_nemo.data.items import DIFFICULTIES, QAItem
+from fleming_nemo.reward.verify import Outcome, verify
 from fleming_nemo.rods.evidence import stable_hash
 
 TEACHER = "graph-offline"
@@ -33,51 +36,73 @@ class Chain:
 
 
 def write_chains(
-    items: Iterable[QAItem], seed: int, shallow_share: Mapping[str, float] = SHALLOW_SHARE
+    items: Collection[QAItem], seed: int, shallow_share: Mapping[str, float] = SHALLOW_SHARE
 ) -> list[Chain]:
     """One verified chain an item, in item order; the style is drawn from the seed and the item's id.
 
-    Raises UserError for an item that was not made from the graph: this teacher knows nothing else.
+    `shallow_share` gives the share of shallow chains (0..1) of each tier. Raises UserError for an item that was not
+    made from the graph: this teacher knows nothing else.
     """
-    chains = []
-    for item in items:
-        rng = random.Random(stable_hash("chain", seed, item.id))
-        style = "shallow" if rng.random() < shallow_share[str(item.difficulty)] else "thorough"
-        chain = Chain(item.id, reasoning(item, style), item.letter, style)
-        _verify(item, chain)
-        chains.append(chain)
-    return chains
-
-
-def reasoning(item: QAItem, style: str) -> str:
-    """The text of one chain; `style` is "thorough" or "shallow"."""
-    if item.source != "kg":
-        raise UserError(f"item {item.id}: the graph teacher needs source 'kg', found {item.source!r}; use another teacher.")
-    nodes, edges = item.provenance["nodes"], item.provenance["edges"]
-    disease = nodes[edges[0]["from"]]
-    fit = f"These findings fit {disease}."
-    if item.difficulty == "easy":
-        return f"{fit} So {disease} is {item.letter}." if style == "thorough" else f"Several options fit. I choose {item.letter}."
-    gene = next(edge["to"] for edge in edges if edge["relation"] == "caused_by")
-    cause = f"The gene of {disease} is {gene}."
-    if item.difficulty == "moderate":
-        return f"{fit} {cause} So {gene} is {item.letter}." if style == "thorough" else f"Several options fit. I choose {item.letter}."
-    other = nodes[item.provenance["answer_node"]]
-    if style == "thorough":
-        return f"{fit} {cause} {gene} also causes {other}. So {other} is {item.letter}."
-    return f"{fit} {cause} I choose {item.letter}."
-
-
-def _verify(item: QAItem, chain: Chain) -> None:
-    # Imported here so that reading chains does not pull in the reward room.
-    from fleming_nemo.reward.verify import Outcome, verify
-
-    text = render_response(chain.reasoning, chain.letter).removesuffix(IM_END)
-    verdict = verify(text, len(item.options), item.answer, finished=True)
-    if verdict.outcome is not Outcome.CORRECT:
-        raise ValueError(f"item {item.id}: the teacher's chain is {verdict.outcome}: {verdict.reason}")
+    for tier in DIFFICULTIES:
+        if not 0 <= shallow_share.get(tier, -1) <= 1:
+            raise UserError(f"the share of shallow chains for {tier} items must lie in 0..1; set it.")
+    return [_chain(item, seed, shallow_share) for item in tqdm(items, desc="chains", unit="chain", disable=None)]
 
 
 def save_chains(path: Path | str, chains: Iterable[Chain]) -> None:
     """Write cot.jsonl, whole or not at all."""
     write_jsonl(Path(path), (asdict(chain) for chain in chains))
+
+
+def _chain(item: QAItem, seed: int, shallow_share: Mapping[str, float]) -> Chain:
+    if item.source != "kg" or item.difficulty is None:
+        raise UserError(f"item {item.id} comes from {item.source}, not from the graph; use another teacher for it.")
+    rng = random.Random(stable_hash("chain", seed, item.id))
+    style = "shallow" if rng.random() < shallow_share[item.difficulty] else "thorough"
+    reasoning = thorough(item) if style == "thorough" else shallow(item)
+    text = render_response(reasoning, item.letter).removesuffix(IM_END)
+    verdict = verify(text, len(item.options), int(item.answer), finished=True)
+    if verdict.outcome is not Outcome.CORRECT:
+        raise UserError(f"item {item.id}: its chain fails verification ({verdict.reason}); rebuild the items.")
+    return Chain(item.id, reasoning, item.letter, style)
+
+
+def thorough(item: QAItem) -> str:
+    """The whole path, one sentence an edge, and the option it ends at."""
+    return f"{_path(item)} So {_answer(item)} is {item.letter}."
+
+
+def shallow(item: QAItem) -> str:
+    """The letter without its support: no path at all, or (difficult) a path that stops one edge short."""
+    if item.difficulty == "difficult":
+        return f"{_fit(item)} {_cause(item)} I choose {item.letter}."
+    return f"Several options fit. I choose {item.letter}."
+
+
+def _path(item: QAItem) -> str:
+    if item.difficulty == "easy":
+        return _fit(item)
+    if item.difficulty == "moderate":
+        return f"{_fit(item)} {_cause(item)}"
+    return f"{_fit(item)} {_cause(item)} {_gene(item)} also causes {_answer(item)}."
+
+
+def _fit(item: QAItem) -> str:
+    return f"These findings fit {_disease(item)}."
+
+
+def _cause(item: QAItem) -> str:
+    return f"The gene of {_disease(item)} is {_gene(item)}."
+
+
+def _disease(item: QAItem) -> str:
+    """The diagnosis: where the has_phenotype edges of the path start."""
+    return item.provenance["nodes"][item.provenance["edges"][0]["from"]]
+
+
+def _gene(item: QAItem) -> str:
+    return next(edge["to"] for edge in item.provenance["edges"] if edge["relation"] == "caused_by")
+
+
+def _answer(item: QAItem) -> str:
+    return item.provenance["nodes"][item.provenance["answer_node"]]

@@ -61,10 +61,11 @@ def run(cfg: RunConfig) -> dict[str, Any]:
     )
     for step in progress:
         clock = [time.perf_counter()]
-        drawn = questions.draw(step, cfg.grpo.prompts_per_step)[layout.dp_rank :: layout.dp]
+        # numbered before they are dealt out: the number of ranks must not change what is sampled
+        drawn = list(enumerate(questions.draw(step, cfg.grpo.prompts_per_step)))[layout.dp_rank :: layout.dp]
         asked = [
             (item, [request_seed("train", cfg.seed, cfg.stage, step, n, item.id, k) for k in range(group_size)])
-            for n, item in enumerate(drawn)
+            for n, item in drawn
         ]
         episodes_PG = judge.play(asked, cfg.rollout.temperature, step)
         clock.append(time.perf_counter())

@@ -14,7 +14,7 @@ from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.config.validate import validate
 from fleming_nemo.launch import lock, machine, markers, slurm_env
 from fleming_nemo.launch.preflight import data_is_built, prepare_data
-from fleming_nemo.launch.worker import run_worker
+from fleming_nemo.launch.worker import quiet_on_cpu, run_worker
 
 DATA_DEADLINE_S = 3600.0
 """How long the other ranks wait for rank 0 to build the data directory."""
@@ -34,6 +34,7 @@ def run_rank(cfg: RunConfig) -> dict[str, Any]:
     validate(cfg, world_size)
     if not machine.runs_on_gpus(cfg, _local_world_size(), machine.num_gpus()):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        quiet_on_cpu()
     folder = Path(cfg.run_dir)
     result = markers.read_done(folder)
     if result is not None:

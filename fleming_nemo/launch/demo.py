@@ -15,7 +15,7 @@ from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.schema import DataConfig, DemoConfig, ModelConfig, RunConfig
 from fleming_nemo.config.validate import validate
 from fleming_nemo.data import files
-from fleming_nemo.launch import local, lock, machine
+from fleming_nemo.launch import local, lock, machine, markers
 from fleming_nemo.launch.preflight import prepare_data
 from fleming_nemo.launch.stopwatch import Stopwatch
 
@@ -44,6 +44,12 @@ def chain(cfg: DemoConfig) -> dict[str, RunConfig]:
 def run_demo(cfg: DemoConfig) -> dict[str, Any]:
     """Run or go on with the demo; returns the content of summary.json."""
     root, stages = Path(cfg.run_dir), chain(cfg)
+    lock.check_config(cfg)
+    summary = markers.read_done(root)
+    if summary is not None:
+        print(f"{root} is finished; give another run_dir=... to run again")
+        print(table(summary))
+        return summary
     for stage in stages.values():
         gpus = machine.num_gpus()
         processes = machine.num_processes(stage, gpus)
@@ -59,6 +65,7 @@ def run_demo(cfg: DemoConfig) -> dict[str, Any]:
         summary = summarise(root, clock.seconds())
         files.write_json(root / "summary.json", summary)
         _write_report(root)
+        markers.write_done(root, summary)
     print(table(summary))
     return summary
 

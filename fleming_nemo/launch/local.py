@@ -35,9 +35,11 @@ class WorkerFailed(Exception):
     def __init__(self, failure: dict[str, Any], log: Path) -> None:
         super().__init__(failure["cause"])
         self.exit_code: int = failure["exit_code"]
-        self.report = f"rank {failure['rank']} failed: {failure['cause']}\nlast lines of {log}:\n" + "".join(
-            f"  {line}" for line in _tail(log)
-        )
+        self.report = f"rank {failure['rank']} failed: {failure['cause']}\n"
+        if failure["rank"] == 0:
+            self.report += f"the whole log is {log}\n"  # it has just been on the terminal
+        else:
+            self.report += f"last lines of {log}:\n" + "".join(f"  {line}" for line in _tail(log))
 
 
 def launch(cfg: RunConfig) -> dict[str, Any]:

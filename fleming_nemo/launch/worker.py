@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import importlib
 import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,8 +40,11 @@ def run_worker(cfg: RunConfig) -> dict[str, Any]:
         run: Callable[[RunConfig], dict[str, Any]] = importlib.import_module(_RUNS[cfg.task]).run
         return run(cfg)
     except Exception as error:
-        markers.write_failure(folder, rank, error, exit_code=2 if isinstance(error, UserError) else 1)
-        raise
+        told = _as_user_error(error)
+        markers.write_failure(folder, rank, told, exit_code=2 if isinstance(told, UserError) else 1)
+        if told is error:
+            raise
+        raise told from error
 
 
 def main() -> None:
@@ -47,17 +52,36 @@ def main() -> None:
     _die_with_launcher(int(os.environ[LAUNCHER_PID]))
     # Ctrl-C reaches the whole process group; the launcher alone answers it, by ending the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    quiet_on_cpu()
     cfg = from_yaml(sys.argv[1], RunConfig)
     try:
         result = run_worker(cfg)
-    except UserError:
-        exit_now(2)  # the launcher reads the sentence from FAILED.json and says it once for all ranks
+    except UserError as error:
+        # The launcher reads the sentence from FAILED.json and says it once for all ranks.
+        if not (Path(cfg.run_dir) / markers.FAILED).exists():
+            print(f"error: {error}", file=sys.stderr)
+        exit_now(2)
     except Exception:
         traceback.print_exc()
         exit_now(1)
     if os.environ["RANK"] == "0":
         # Not DONE yet: that is for the launcher to say, once every rank has ended well.
         files.write_json(Path(cfg.run_dir) / RESULT, result)
+
+
+def _as_user_error(error: Exception) -> Exception:
+    """A full disk is the user's to repair, wherever it was met; other errors stay what they are."""
+    # Also as text: megatron-core writes checkpoints in helper processes and tells what these said.
+    texts = [f"[Errno {code}]" for code in (errno.ENOSPC, errno.EDQUOT)]
+    if isinstance(error, OSError) and any(text in str(error) for text in texts):
+        return UserError(f"the disk is full ({error}); free some, and the same command goes on where it was")
+    return error
+
+
+def quiet_on_cpu() -> None:
+    """Without a GPU, leave out what megatron-core says about GPU extensions that are not there."""
+    if not Path("/proc/driver/nvidia/version").exists() or os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        warnings.filterwarnings("ignore", module=r"megatron\.|torch\.distributed\.|fleming_nemo\.parallel\.cpu_backend")
 
 
 def exit_now(code: int) -> None:

@@ -49,6 +49,8 @@ def transformer_config(shape: ArchShape, model: ModelConfig, parallel: ParallelC
         recompute_granularity="full" if model.recompute else None,
         recompute_method="uniform" if model.recompute else None,
         recompute_num_layers=1 if model.recompute else None,
+        # the usual 0.02 suits a width of some thousands; a narrow network with it hardly attends to anything at first
+        init_method_std=shape.hidden_size**-0.5,
         # weights drawn on the CPU from one stream do not depend on the tensor-parallel size
         use_cpu_initialization=True,
         gradient_accumulation_fusion=False,

@@ -68,18 +68,17 @@ def shard(name: str, full: Tensor, tp: int, rank: int, rows: int) -> Tensor:
 
 
 def load(model: Any, folder: Path, shape: ArchShape) -> None:
-    """Fill this rank's GPTModel from a Hugging Face folder of safetensors; a missing tensor is an error."""
+    """Fill this rank's GPTModel from a Hugging Face folder of safetensors.
+
+    Raises:
+        UserError: a tensor is missing, left over or of another shape; nothing was loaded.
+    """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise UserError(f"no *.safetensors in {folder}; give model.weights a Hugging Face model folder")
     handles = [safe_open(file, framework="pt") for file in files]
     where = {key: handle for handle in handles for key in handle.keys()}  # noqa: SIM118 (not a dict)
-
-    def read(key: str) -> Tensor:
-        if key not in where:
-            raise UserError(f"{folder} has no tensor {key}; it is not a {shape.family} model of this shape")
-        return where[key].get_tensor(key)
-
+    _check(folder, {key: tuple(handle.get_slice(key).get_shape()) for key, handle in where.items()}, shape)
     layout = groups.current()
     offset = _first_layer(model)
     for local_name, parameter in model.named_parameters():
@@ -87,14 +86,27 @@ def load(model: Any, folder: Path, shape: ArchShape) -> None:
         if name == "output_layer.weight" and shape.tied:
             name = "embedding.word_embeddings.weight"
         rows = parameter.size(0) * layout.tp
-        part = shard(name, full_tensor(name, shape, read), layout.tp, layout.tp_rank, rows)
-        if part.shape != parameter.shape:
+        full = full_tensor(name, shape, lambda key: where[key].get_tensor(key))
+        with torch.no_grad():
+            parameter.copy_(shard(name, full, layout.tp, layout.tp_rank, rows))
+
+
+def _check(folder: Path, found: dict[str, tuple[int, ...]], shape: ArchShape) -> None:
+    """Refuse a folder that is not exactly a model of this shape: a cut one would load, and speak nonsense."""
+    expected = hf_shapes(shape)
+    if missing := sorted(expected.keys() - found.keys()):
+        raise UserError(f"{folder} has no tensor {missing[0]}; model.arch and model.weights do not belong together")
+    if left_over := sorted(found.keys() - expected.keys()):
+        raise UserError(
+            f"{folder} has a tensor {left_over[0]}, for which this model has no place; "
+            "model.arch and model.weights do not belong together"
+        )
+    for name, size in expected.items():
+        if found[name] != size:
             raise UserError(
-                f"{folder}: {name} has shape {tuple(part.shape)} where this model needs {tuple(parameter.shape)}; "
+                f"{folder}: {name} has shape {found[name]} where this model needs {size}; "
                 "model.arch and model.weights do not belong together"
             )
-        with torch.no_grad():
-            parameter.copy_(part)
 
 
 def save_single(model: Any, folder: Path, shape: ArchShape, extra_config: dict[str, Any] | None = None) -> None:
@@ -120,6 +132,33 @@ def save_single(model: Any, folder: Path, shape: ArchShape, extra_config: dict[s
     folder.mkdir(parents=True, exist_ok=True)
     save_file({k: v.contiguous().clone() for k, v in out.items()}, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(hf_config(shape) | (extra_config or {}), indent=1) + "\n")
+
+
+def hf_shapes(shape: ArchShape) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a Hugging Face folder."""
+    hidden, ffn = shape.hidden_size, shape.ffn_hidden_size
+    rows = {"q": shape.num_heads * shape.head_dim, "k": shape.num_kv_heads * shape.head_dim}
+    rows["v"] = rows["k"]
+    layer: dict[str, tuple[int, ...]] = {f"self_attn.{x}_proj.weight": (rows[x], hidden) for x in "qkv"}
+    if shape.family == "qwen2.5":
+        layer |= {f"self_attn.{x}_proj.bias": (rows[x],) for x in "qkv"}
+    else:
+        layer |= {f"self_attn.{x}_norm.weight": (shape.head_dim,) for x in "qk"}
+    layer |= {
+        "self_attn.o_proj.weight": (hidden, rows["q"]),
+        "mlp.gate_proj.weight": (ffn, hidden),
+        "mlp.up_proj.weight": (ffn, hidden),
+        "mlp.down_proj.weight": (hidden, ffn),
+        "input_layernorm.weight": (hidden,),
+        "post_attention_layernorm.weight": (hidden,),
+    }
+    top: dict[str, tuple[int, ...]] = {
+        "model.embed_tokens.weight": (shape.vocab_size, hidden),
+        "model.norm.weight": (hidden,),
+    }
+    if not shape.tied:
+        top["lm_head.weight"] = (shape.vocab_size, hidden)
+    return top | {f"model.layers.{n}.{name}": size for n in range(shape.num_layers) for name, size in layer.items()}
 
 
 def hf_config(shape: ArchShape) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import logging
 import os
+import queue
 import sys
 import time
 import types
@@ -107,6 +108,7 @@ def enable() -> None:
     _CudaToCpu().__enter__()  # thread-local: megatron-core is driven from the main thread only
     _map_rng_tracker()
     _mend_adamw_resume()
+    _write_checkpoints_without_manager()
 
 
 def _map_rng_tracker() -> None:
@@ -140,3 +142,13 @@ def _mend_adamw_resume() -> None:
 
     DistributedOptimizer._set_main_param_and_optimizer_states = set_states_with_step
     DistributedOptimizer.load_state_dict = load_with_own_steps
+
+
+def _write_checkpoints_without_manager() -> None:
+    """A checkpoint is written before `save` returns, so a plain queue takes what the writers report.
+
+    megatron-core would start a manager process for it, which costs seconds and outlives a killed rank for ever.
+    """
+    import megatron.core.dist_checkpointing.strategies.filesystem_async as writer
+
+    writer._results_queue = queue.Queue()

@@ -12,7 +12,7 @@ def grpo_charts(
     """Title, explanation and chart; both stages share one axis of steps, stage 2 continuing where stage 1 ended."""
     ran = [stage for stage in grpo if stage.metrics]
     worst = [row["mismatch_max"] for stage in ran for row in stage.metrics if row.get("mismatch_max") is not None]
-    gap = f" Largest gap of a single token: {max(worst):.2g}." if worst else ""
+    gap = f" Largest gap of one log-probability: {max(worst):.2g}." if worst else ""
     return [
         ("Reward", "Share of rollouts that are well formed and right.", metric_chart("reward", grpo, "reward", True)),
         (
@@ -86,7 +86,7 @@ def _held_out_chart(sft: StageFiles | None, grpo: list[StageFiles], chance: floa
             step = 0 if stage is sft else offsets[stage.name] + stage.metrics[-1]["step"]
             low, high = stage.evaluation["ci95"]
             points.append(Point(stage.tone, step, stage.evaluation["accuracy"], (low, high)))
-    lines = _lines(grpo, "eval_accuracy")
+    lines = _lines(grpo, "heldout_accuracy")
     if not any(stage.metrics for stage in grpo) or not (lines or points):
         return None
     return step_chart("held-out-accuracy", lines, percent=True, points=points, chance=chance)

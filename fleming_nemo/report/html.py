@@ -10,7 +10,7 @@ from fleming_nemo.evaluation.stats import TIERS, paired_difference
 from fleming_nemo.report.charts import Bar, accuracy_bars
 from fleming_nemo.report.curves import grpo_charts, metric_chart
 from fleming_nemo.report.page import environment, flatten, number, write_page
-from fleming_nemo.report.run_files import ReportFiles, StageFiles, read_report_files
+from fleming_nemo.report.run_files import STAGE_TITLES, ReportFiles, StageFiles, read_report_files
 from fleming_nemo.report.samples import pick_questions
 from fleming_nemo.reward.verify import Outcome
 
@@ -35,6 +35,7 @@ def build_context(files: ReportFiles) -> dict[str, Any]:
     return {
         "name": files.name,
         "stages": files.stages,
+        "titles": STAGE_TITLES,
         "measured": measured,
         "chance": chance,
         "tiers": TIERS,
@@ -131,11 +132,12 @@ def _sources(manifest: Mapping[str, Any] | None) -> tuple[list[str], list[list[s
 
 def _mining(mining: Mapping[str, Any]) -> dict[str, Any]:
     """Counts by pass rate over the whole pool and for every difficulty tier."""
-    pools = {"all questions": mining} | mining.get("by_difficulty", {})
+    tiers = mining.get("by_difficulty", {})
+    order = [tier for tier in TIERS if tier in tiers] + [tier for tier in tiers if tier not in TIERS]
     rows = []
-    for title, pool in pools.items():
+    for title, pool in [("all questions", mining), *((tier, tiers[tier]) for tier in order)]:
         counts = {kind: int(pool.get(kind, 0)) for kind in ("right", "between", "wrong")}
-        rows.append((title, counts, max(1, sum(counts.values()))))
+        rows.append((title, counts, max(1, sum(counts.values())), pool.get("pass_rate")))
     return {"rows": rows, "rollouts": mining.get("rollouts_per_item"), "policy": mining.get("policy_version")}
 
 

@@ -1,9 +1,10 @@
 """Evidence sets: which findings are shown together, what they prove, and which split they belong to."""
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import accumulate, combinations
 
 from fleming_nemo.rods.graph import Graph
 from fleming_nemo.rods.proof import singles_out
@@ -45,12 +46,9 @@ def proven_evidence(
 
 def split_of(findings: tuple[str, ...], seed: int, shares: Mapping[str, float] = SPLIT_SHARES) -> str:
     """Split of a set of findings, whatever their order."""
+    splits = list(shares)
     point = stable_hash("split", seed, *sorted(findings)) / 2**64 * sum(shares.values())
-    for split, share in shares.items():
-        if point < share:
-            return split
-        point -= share
-    return next(reversed(shares))
+    return splits[min(bisect_right(list(accumulate(shares.values())), point), len(splits) - 1)]
 
 
 def stable_hash(*parts: object) -> int:

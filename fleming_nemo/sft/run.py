@@ -45,7 +45,8 @@ def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:
     )
     for step in progress:
         began = time.perf_counter()
-        indices = take(step * train_cfg.global_batch, train_cfg.global_batch, len(corpus), cfg.seed)
+        start_at, count = step * train_cfg.global_batch, train_cfg.global_batch
+        indices = take(start_at, count, len(corpus), cfg.seed, cfg.data.shuffle)
         # ranks take every dp-th sample by length, so that all have about the same work
         by_length = sorted((Sample(*corpus[i]) for i in indices), key=lambda s: len(s.tokens))
         mine = by_length[layout.dp_rank :: layout.dp]

@@ -19,6 +19,7 @@ from fleming_nemo.parallel import groups
 from fleming_nemo.training.engine import Engine
 
 from megatron.core import dist_checkpointing  # isort: skip
+from torch.distributed.checkpoint.api import CheckpointException  # isort: skip
 
 STATE = "state.json"
 
@@ -36,15 +37,23 @@ def steps(run_dir: Path) -> list[int]:
 def save(engine: Engine, run_dir: Path, step: int, state: dict[str, Any], keep: int) -> None:
     """Save all of the run after `step` steps, then delete all but the newest `keep` checkpoints.
 
-    Collective: every rank calls it.  A full disk raises OSError and leaves the earlier checkpoints as they are.
+    Collective: every rank calls it.
+
+    Raises:
+        OSError: the disk is full, or the like; the earlier checkpoints are as they were.
     """
     target = _folder(run_dir) / f"step_{step}"
     temporary = target.with_name(f".step_{step}.tmp")
     if groups.rank() == 0:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for left_over in _folder(run_dir).glob(".step_*.tmp"):
+            shutil.rmtree(left_over)
         temporary.mkdir(parents=True)
     groups.barrier()
-    dist_checkpointing.save(_sharded(engine, with_optimizer=True, loading=False), str(temporary))
+    try:
+        dist_checkpointing.save(_sharded(engine, with_optimizer=True, loading=False), str(temporary))
+    except CheckpointException as error:  # a BaseException: whoever reports failures would let it pass
+        cause, _ = next(iter(error.failures.values()))
+        raise OSError(f"the checkpoint of step {step} could not be written: {cause}") from error
     rng_states = _gather_to_first(torch.get_rng_state())
     if groups.rank() == 0:
         torch.save(rng_states, temporary / "rng.pt")

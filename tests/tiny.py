@@ -1,0 +1,105 @@
+"""Small models, configs and samples for tests of the training engine."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fleming_nemo.config.presets import ARCHS
+from fleming_nemo.config.schema import ModelConfig, OptimConfig, ParallelConfig, RunConfig, TrainConfig
+from fleming_nemo.data.batch import MicroBatch, Sample, micro_batches
+from fleming_nemo.grpo import objective
+from fleming_nemo.model import hf
+from fleming_nemo.parallel import groups
+from fleming_nemo.sft.loss import cross_entropy
+from fleming_nemo.training.engine import Engine, Objective
+
+ARCHITECTURES = ("qwen2.5-tiny", "qwen3-tiny", "nano")
+SEQ_LENGTH = 48
+NUM_TOKENS = 320
+"""Ids in use; the tiny models have 2048 embedding rows."""
+
+
+def config(arch: str = "qwen2.5-tiny", micro_batch: int = 2, **parallel: object) -> RunConfig:
+    """A run in fp32 whose learning rate is high enough that three steps change the loss visibly."""
+    return RunConfig(
+        model=ModelConfig(arch=arch, precision="fp32"),
+        parallel=ParallelConfig(**parallel),  # type: ignore[arg-type]
+        optim=OptimConfig(lr=2e-3, decay="constant"),
+        train=TrainConfig(micro_batch=micro_batch, seq_length=SEQ_LENGTH),
+    )
+
+
+def engine(cfg: RunConfig, folder: Path | None = None) -> Engine:
+    """The policy of this rank with the weights of a Hugging Face folder, or random ones."""
+    shape = ARCHS[cfg.model.arch]
+    made = Engine(cfg, shape)
+    if folder is not None:
+        hf.load(made.network, folder, shape)
+        made.weights_changed()
+    return made
+
+
+def save_random(arch: str, folder: Path) -> Path:
+    """Random weights as a Hugging Face folder, larger than at the start of a training.
+
+    With those of a fresh model all logits are nearly equal: neither attention nor biases would show in the loss.
+    """
+    made = engine(config(arch))
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for name, parameter in made.network.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if "layernorm" in name:
+                parameter.copy_(1 + 0.2 * noise)
+            else:
+                parameter.copy_(noise * (0.3 if name.endswith("bias") else 0.08))
+    hf.save_single(made.network, folder, ARCHS[arch])
+    return folder
+
+
+def samples(count: int = 8, seed: int = 0) -> list[Sample]:
+    """Sequences of different length with made-up advantages and rollout log-probabilities."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(count):
+        length = int(rng.integers(9, SEQ_LENGTH + 1))
+        prompt = int(rng.integers(2, length - 4))
+        made.append(
+            Sample(
+                tokens=rng.integers(0, NUM_TOKENS, length),
+                mask=(np.arange(length) >= prompt).astype(np.uint8),
+                weight=float(rng.normal()),
+                logprobs=rng.normal(-6, 0.2, length - prompt).astype(np.float32),
+            )
+        )
+    return made
+
+
+def lopsided_samples() -> list[Sample]:
+    """Every second sequence is trained, and of it the last quarter: the others of two ranks have nothing to train."""
+    rng = np.random.default_rng(3)
+    made = []
+    for n in range(8):
+        trained = 0 if n % 2 else SEQ_LENGTH // 4 - 2
+        mask = (np.arange(SEQ_LENGTH) >= SEQ_LENGTH - trained).astype(np.uint8)
+        tokens = rng.integers(0, NUM_TOKENS, SEQ_LENGTH)
+        made.append(Sample(tokens, mask, weight=float(rng.normal()), logprobs=np.full(trained, -6, np.float32)))
+    return made
+
+
+def batches(cfg: RunConfig, of: list[Sample]) -> list[MicroBatch]:
+    """This rank's micro-batches of the samples of a global batch."""
+    layout = groups.current()
+    return micro_batches(of[layout.dp_rank :: layout.dp], cfg.train.micro_batch, cfg.train.seq_length, pad_id=0)
+
+
+def objective_of(kind: str) -> Objective:
+    """The objective of SFT, or of GRPO at a temperature other than 1."""
+    return cross_entropy(NUM_TOKENS) if kind == "sft" else objective.paper(0.7, NUM_TOKENS)
+
+
+def train(made: Engine, kind: str, steps: range = range(3)) -> list[dict[str, float]]:
+    """Metrics of some optimizer steps, each on samples of its own."""
+    loss = objective_of(kind)
+    return [made.train_step(batches(made.cfg, samples(seed=step)), loss, made.cfg.optim.lr) for step in steps]
