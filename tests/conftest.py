@@ -25,6 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", r"ignore::Warning:megatron\..*")
     # and what torch says about megatron-core's use of it
     config.addinivalue_line("filterwarnings", "ignore:`torch.distributed.:FutureWarning")
+    config.addinivalue_line("filterwarnings", "ignore:.*deprecating ShardedTensor:FutureWarning")
     config.addinivalue_line("filterwarnings", "ignore:The .grad attribute of a Tensor:UserWarning")
 
 

@@ -1,6 +1,7 @@
 """Qwen2.5 and Qwen3 in plain torch, from the published description: an independent witness for the engine.
 
-Weights are a dict of Hugging Face names.  Shapes: B sequences, T positions, N heads, H head size, D hidden, V vocabulary.
+Weights are a dict of Hugging Face names.
+Shapes: B sequences, T positions, N heads, H head size, D hidden size, V vocabulary.
 """
 
 import torch
@@ -48,9 +49,7 @@ def _rotate(x_BNTH: Tensor, shape: ArchShape) -> Tensor:
     frequency = shape.rope_theta ** (-torch.arange(half, dtype=torch.float64) / half)
     angle = (torch.arange(x_BNTH.size(2))[:, None] * frequency).to(x_BNTH.dtype)
     first, second = x_BNTH.split(half, -1)
-    return torch.cat(
-        [first * angle.cos() - second * angle.sin(), second * angle.cos() + first * angle.sin()], -1
-    )
+    return torch.cat([first * angle.cos() - second * angle.sin(), second * angle.cos() + first * angle.sin()], -1)
 
 
 def _norm(x: Tensor, weight: Tensor, shape: ArchShape) -> Tensor:

@@ -16,8 +16,8 @@ from fleming_nemo.training.engine import Engine, Objective
 
 ARCHITECTURES = ("qwen2.5-tiny", "qwen3-tiny", "nano")
 SEQ_LENGTH = 48
-NUM_TOKENS = 320
-"""Ids in use; the tiny models have 2048 embedding rows."""
+NUM_TOKENS = 3 * min(ARCHS[arch].vocab_size for arch in ARCHITECTURES) // 4
+"""Ids in use: of two tensor-parallel ranks one has rows for such ids alone, the other also rows without a token."""
 
 
 def config(arch: str = "qwen2.5-tiny", micro_batch: int = 2, **parallel: object) -> RunConfig:
@@ -25,7 +25,7 @@ def config(arch: str = "qwen2.5-tiny", micro_batch: int = 2, **parallel: object)
     return RunConfig(
         model=ModelConfig(arch=arch, precision="fp32"),
         parallel=ParallelConfig(**parallel),  # type: ignore[arg-type]
-        optim=OptimConfig(lr=2e-3, decay="constant"),
+        optim=OptimConfig(lr=1e-3, decay="constant"),
         train=TrainConfig(micro_batch=micro_batch, seq_length=SEQ_LENGTH),
     )
 
@@ -45,6 +45,7 @@ def save_random(arch: str, folder: Path) -> Path:
 
     With those of a fresh model all logits are nearly equal: neither attention nor biases would show in the loss.
     """
+    shape = ARCHS[arch]
     made = engine(config(arch))
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
@@ -53,8 +54,8 @@ def save_random(arch: str, folder: Path) -> Path:
             if "layernorm" in name:
                 parameter.copy_(1 + 0.2 * noise)
             else:
-                parameter.copy_(noise * (0.3 if name.endswith("bias") else 0.08))
-    hf.save_single(made.network, folder, ARCHS[arch])
+                parameter.copy_(noise * (0.3 if name.endswith("bias") else 0.6 * shape.hidden_size**-0.5))
+    hf.save_single(made.network, folder, shape)
     return folder
 
 

@@ -34,11 +34,11 @@ ARCHS: dict[str, ArchShape] = {
     "qwen2.5-7b": ArchShape("qwen2.5", 28, 3584, 18944, 28, 4, 128, 152064, 1e6, 1e-6, False, 32768),
     "qwen3-32b": ArchShape("qwen3", 64, 5120, 25600, 64, 8, 128, 151936, 1e6, 1e-6, False, 40960),
     # The shape of the base model that ships with this package.
-    "nano": ArchShape("qwen2.5", 4, 128, 384, 4, 2, 32, 2048, 1e4, 1e-6, True, 512),
+    "nano": ArchShape("qwen2.5", 4, 128, 384, 4, 2, 32, 1024, 1e4, 1e-6, True, 512),
     # Stand-ins for --tiny. Four layers, so that two pipeline stages hold more than one each; Qwen3's heads are wider
     # than hidden_size / num_heads, in 32B as here.
-    "qwen2.5-tiny": ArchShape("qwen2.5", 4, 64, 128, 4, 2, 16, 2048, 1e6, 1e-6, False, 512),
-    "qwen3-tiny": ArchShape("qwen3", 4, 64, 128, 4, 2, 32, 2048, 1e6, 1e-6, False, 512),
+    "qwen2.5-tiny": ArchShape("qwen2.5", 4, 64, 128, 4, 2, 16, 1024, 1e6, 1e-6, False, 512),
+    "qwen3-tiny": ArchShape("qwen3", 4, 64, 128, 4, 2, 32, 1024, 1e6, 1e-6, False, 512),
 }
 
 CPU_SIZED = frozenset({"nano", "qwen2.5-tiny", "qwen3-tiny"})

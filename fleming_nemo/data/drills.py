@@ -1,8 +1,7 @@
 """Exercises in generic skills for the nano base model: format, copying, binding a text to its letter, counting.
 
 A language model brings these skills along before any medical training; a random small one does not, and spends all its
-training on them.  The exercises are about nonsense names, put together at random from a list of words, so that no
-fact about the world is in them.
+training on them.  Which names stand together is drawn at random, so that no fact about the world is in the exercises.
 """
 
 from __future__ import annotations
@@ -11,17 +10,18 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fleming_nemo.data.items import LETTERS, QAItem
+from fleming_nemo.data.chat import render_check
+from fleming_nemo.data.items import QAItem
 
 MAX_OPTIONS = 10
 
 
-def drills(words: Sequence[str], count: int, seed: int, split: str, ramp: float = 0.6) -> Iterator[tuple[QAItem, str]]:
-    """`count` (question, reasoning) pairs over names made of `words`; the same for the same seed and split.
+def drills(names: Sequence[str], count: int, seed: int, split: str, ramp: float = 0.5) -> Iterator[tuple[QAItem, str]]:
+    """`count` (question, reasoning) pairs about `names` in random places; the same for the same seed and split.
 
-    The order is a curriculum, and training keeps it: over the first `ramp` of them the names grow from one word to
-    four, the options from two to ten, and the other kinds join the binding of a name to its letter, which a small model
-    learns only where there is little to confuse.
+    The order is a curriculum, and training keeps it: over the first `ramp` of them the options grow from two to ten,
+    and the other kinds join the binding of a name to its letter, which a small model learns only where there is little
+    to confuse.
     """
     rng = np.random.Generator(np.random.Philox(key=[seed, len(split)]))
     kinds = (_bind, _look_up, _look_up_twice, _last, _count)
@@ -29,14 +29,14 @@ def drills(words: Sequence[str], count: int, seed: int, split: str, ramp: float 
         level = min(1.0, (number + 1) / max(1.0, count * ramp))
         others = 0.6 * level
         kind = kinds[rng.choice(len(kinds), p=(1 - others, 0.3 * others, 0.25 * others, 0.25 * others, 0.2 * others))]
-        question, reasoning, options, answer = kind(_Level(rng, words, level))
+        question, reasoning, options, answer = kind(_Level(rng, names, level))
         shuffled = tuple(options[i] for i in rng.permutation(len(options)))
         position = shuffled.index(answer)
         provenance = {"kind": kind.__name__.strip("_")}
         item = QAItem(
             f"drill-{split}-{number}", question, shuffled, position, None, "drill", "en", split, None, provenance
         )
-        yield item, f"{reasoning}So {answer} is {LETTERS[position]}."
+        yield item, f"{reasoning}{render_check(shuffled, position)}"
 
 
 Drill = tuple[str, str, list[str], str]
@@ -46,11 +46,10 @@ Drill = tuple[str, str, list[str], str]
 class _Level:
     """Draws of one drill at a level of difficulty from 0 to 1."""
 
-    def __init__(self, rng: np.random.Generator, words: Sequence[str], level: float) -> None:
+    def __init__(self, rng: np.random.Generator, names: Sequence[str], level: float) -> None:
         self.rng = rng
-        self.words = words
+        self._names = names
         self.max_options = 2 + round(level * (MAX_OPTIONS - 2))
-        self.max_words = 1 + round(level * 2)
 
     def integer(self, low: int, high: int) -> int:
         """Both ends included."""
@@ -60,22 +59,13 @@ class _Level:
         return self.integer(2, self.max_options)
 
     def names(self, count: int) -> list[str]:
-        """Distinct names; those of several words often end alike, as names of one kind do."""
-        shared = self.words[self.rng.integers(len(self.words))] if self.max_words > 1 and self.rng.random() < 0.5 else ""
-        names: list[str] = []
-        while len(names) < count:
-            parts = [self.words[i] for i in self.rng.integers(len(self.words), size=self.integer(1, self.max_words))]
-            if shared and self.rng.random() < 0.7:
-                parts.append(shared)
-            name = " ".join(parts)
-            if name not in names:
-                names.append(name)
-        return names
+        """Distinct names."""
+        return [self._names[i] for i in self.rng.choice(len(self._names), size=count, replace=False)]
 
 
 def _bind(level: _Level) -> Drill:
     options = level.names(level.num_options())
-    return f"Which option is {options[0]}?", "", options, options[0]
+    return f"Which option is {options[0]}?", f"It is {options[0]}. ", options, options[0]
 
 
 def _look_up(level: _Level) -> Drill:

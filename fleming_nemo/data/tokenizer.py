@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -63,12 +64,17 @@ def load(data: DataConfig) -> ChatTokenizer:
     return ChatTokenizer(folder)
 
 
-def train_bpe(texts: Iterable[str], vocab_size: int, folder: Path) -> ChatTokenizer:
+def train_bpe(texts: Iterable[str], vocab_size: int, folder: Path, names: Iterable[str] = ()) -> ChatTokenizer:
     """Train a compact byte-level BPE tokenizer with ChatML's special tokens and write `folder/tokenizer.json`.
 
     Letters and punctuation stay apart from words (a letter of an option is always a token of its own), and a space
     belongs to the word after it, as in Qwen's tokenizer.
+
+    Args:
+        names: phrases that become one token each where a space stands before them.  A model of a million parameters
+            has no capacity to spare for spelling the entities that it is asked about.
     """
+    entities = [AddedToken(f" {name}", normalized=False) for name in sorted(set(names))]
     tokenizer = Tokenizer(models.BPE())
     words = Regex(r" ?\p{L}+| ?\p{N}{1,3}| ?[^\s\p{L}\p{N}]|\n+|\s+")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -79,12 +85,17 @@ def train_bpe(texts: Iterable[str], vocab_size: int, folder: Path) -> ChatTokeni
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
+        vocab_size=vocab_size - len(entities),
         special_tokens=[AddedToken(t, special=True, normalized=False) for t in SPECIAL_TOKENS],  # type: ignore[arg-type]
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
+    if entities:
+        # merges are not spent on words that only occur inside a name
+        known = re.compile("|".join(re.escape(str(e.content)) for e in sorted(entities, key=lambda e: -len(e.content))))
+        texts = (known.sub("", text) for text in texts)
     tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_tokens(entities)  # type: ignore[arg-type]
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     return ChatTokenizer(folder)

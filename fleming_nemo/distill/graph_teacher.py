@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.data.chat import IM_END, render_response
+from fleming_nemo.data.chat import IM_END, render_check, render_response
 from fleming_nemo.data.files import write_jsonl
 from fleming_nemo.data.items import DIFFICULTIES, QAItem
 from fleming_nemo.reward.verify import Outcome, verify
@@ -68,8 +68,8 @@ def _chain(item: QAItem, seed: int, shallow_share: Mapping[str, float]) -> Chain
 
 
 def thorough(item: QAItem) -> str:
-    """The whole path, one sentence an edge, and the option it ends at."""
-    return f"{_path(item)} So {_answer(item)} is {item.letter}."
+    """The whole path, one sentence an edge, and a look at the options up to the one it ends at."""
+    return f"{_path(item)} {render_check(item.options, int(item.answer))}"
 
 
 def shallow(item: QAItem) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import textwrap
 import time
@@ -56,6 +57,10 @@ def exit_with(action: Callable[[], None], debug: bool) -> NoReturn:
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the newest checkpoint", file=sys.stderr)
         code = 130
+    except BrokenPipeError:
+        # Whoever read the output has gone; nothing is left to say, not even at the interpreter's exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 128 + signal.SIGPIPE
     except Exception:
         traceback.print_exc()
         code = 1

@@ -68,5 +68,6 @@ def _terminal_like(terminal: int) -> tuple[int, int]:
     settings = termios.tcgetattr(slave)
     settings[1] &= ~termios.OPOST
     termios.tcsetattr(slave, termios.TCSANOW, settings)
-    termios.tcsetwinsize(slave, termios.tcgetwinsize(terminal))
+    rows, columns = termios.tcgetwinsize(terminal)
+    termios.tcsetwinsize(slave, (rows or 24, columns or 80))  # 0 = unknown, which would hide all bars
     return master, slave

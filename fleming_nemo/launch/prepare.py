@@ -23,7 +23,7 @@ from fleming_nemo.rods.synthesis import Plan, synthesise
 from fleming_nemo.rods.universe import Universe, build_universe
 
 SPLITS = ("sft", "rl", "heldout")
-VOCAB_SIZE = 2048
+VOCAB_SIZE = 1024
 
 
 def prepare(data: DataConfig, seed: int) -> None:
@@ -54,7 +54,7 @@ def prepare(data: DataConfig, seed: int) -> None:
     prompts = [render_prompt(item, data.system_prompt) for item, _ in lessons]
     responses = [render_response(reasoning, item.letter) for item, reasoning in lessons]
     if data.tokenizer == "train":
-        tokenizer.train_bpe(map(str.__add__, prompts, responses), VOCAB_SIZE, folder)
+        tokenizer.train_bpe(map(str.__add__, prompts, responses), VOCAB_SIZE, folder, _names(graph, universe))
     chat = tokenizer.load(data)
     encoded = zip(chat.encode_batch(prompts), chat.encode_batch(responses), strict=True)
     documents = ((prompt + response, [0] * len(prompt) + [1] * len(response)) for prompt, response in encoded)
@@ -68,15 +68,18 @@ Lessons = list[tuple[QAItem, str]]
 def _drills(
     graph: Graph, universe: Universe, plan: SynthesisConfig, folder: Path, seed: int
 ) -> tuple[Lessons, dict[str, Any]]:
-    names = [d.name for d in universe.diseases] + [d.gene for d in universe.diseases]
-    names += [graph.terms[t].name for t in universe.findings]
-    # the words of the names, so that the tokenizer knows them; which words make which name is not told
-    words = sorted({word for name in names for word in name.split()})
+    names = _names(graph, universe)
     write_items(
-        folder / "items_heldout.jsonl", [item for item, _ in drills(words, plan.heldout_items, seed, "heldout")]
+        folder / "items_heldout.jsonl", [item for item, _ in drills(names, plan.heldout_items, seed, "heldout")]
     )
-    lessons = list(drills(words, plan.sft_items, seed, "sft"))
-    return lessons, {"drills": {"items": len(lessons), "licence": "none needed: nonsense made of single words"}}
+    lessons = list(drills(names, plan.sft_items, seed, "sft"))
+    return lessons, {"drills": {"items": len(lessons), "licence": "none needed: names of the graph in random places"}}
+
+
+def _names(graph: Graph, universe: Universe) -> list[str]:
+    """What the universe's entities are called, without what is known about them."""
+    names = {d.name for d in universe.diseases} | {d.gene for d in universe.diseases}
+    return sorted(names | {graph.terms[t].name for t in universe.findings})
 
 
 def _graph_questions(

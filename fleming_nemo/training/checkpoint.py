@@ -53,7 +53,10 @@ def save(engine: Engine, run_dir: Path, step: int, state: dict[str, Any], keep: 
         dist_checkpointing.save(_sharded(engine, with_optimizer=True, loading=False), str(temporary))
     except CheckpointException as error:  # a BaseException: whoever reports failures would let it pass
         cause, _ = next(iter(error.failures.values()))
-        raise OSError(f"the checkpoint of step {step} could not be written: {cause}") from error
+        free_mb = shutil.disk_usage(temporary).free >> 20  # torch's own words do not always say that the disk is full
+        raise OSError(
+            f"the checkpoint of step {step} could not be written ({cause}); {temporary.parent} has {free_mb} MB free"
+        ) from error
     rng_states = _gather_to_first(torch.get_rng_state())
     if groups.rank() == 0:
         torch.save(rng_states, temporary / "rng.pt")

@@ -31,7 +31,8 @@ class RunDirectory:
         """Forget metrics of steps after `step`: the run goes on from the checkpoint of that step."""
         file = self.path / "metrics.jsonl"
         if self.writer and file.exists():
-            rows = [json.loads(line) for line in file.read_text().splitlines() if line.endswith("}")]
+            whole_lines = file.read_text().split("\n")[:-1]  # a process killed while writing leaves a part of a line
+            rows = [json.loads(line) for line in whole_lines]
             files.write_jsonl(file, [row for row in rows if row["step"] <= step])
 
     def log(self, row: dict[str, Any]) -> None:

@@ -50,9 +50,7 @@ def test_manifest_says_what_is_inside(folder: Path, chat: ChatTokenizer) -> None
     assert set(manifest["files"]) == {"tokens.bin", "tokens.idx", "mask.bin", "mask.idx"}
 
 
-def test_the_mask_of_a_rendered_turn_covers_exactly_the_assistants_tokens(
-    tmp_path: Path, chat: ChatTokenizer
-) -> None:
+def test_the_mask_of_a_rendered_turn_covers_exactly_the_assistants_tokens(tmp_path: Path, chat: ChatTokenizer) -> None:
     """The way `launch.prepare` makes documents: prompt and response are encoded apart."""
     response = render_response("velto has marfan", "A")
     prompt_ids = chat.encode("<|im_start|>user\nWhat has velto?<|im_end|>\n<|im_start|>assistant\n")
@@ -109,7 +107,9 @@ class TestRefusals:
             Corpus(folder, chat)
 
 
-def test_large_vocabularies_need_wider_tokens(tmp_path: Path, chat: ChatTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_vocabularies_need_wider_tokens(
+    tmp_path: Path, chat: ChatTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(chat, "size", 151_936)
     corpus.write(tmp_path, [([151_935, 3], [0, 1])], chat, {}, {})
     tokens, _ = Corpus(tmp_path, chat)[0]

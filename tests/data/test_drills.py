@@ -10,7 +10,7 @@ from fleming_nemo.data.drills import MAX_OPTIONS, drills
 from fleming_nemo.data.items import QAItem
 from fleming_nemo.reward.verify import Outcome, verify
 
-WORDS = "velto dori manta quill ember sorrel tansy briar".split()
+WORDS = ["velto", "dori", "manta", "quill", "ember", "sorrel", "tansy", "briar"]
 
 
 @pytest.fixture(scope="module")

@@ -31,3 +31,9 @@ def test_epochs_and_seeds_have_orders_of_their_own() -> None:
 def test_an_empty_set_has_no_order() -> None:
     with pytest.raises(ValueError, match="empty"):
         take(0, 1, 0, 0)
+
+
+@given(num_samples=SIZES, start=st.integers(0, 200), count=st.integers(0, 60))
+def test_a_curriculum_keeps_the_stored_order(num_samples: int, start: int, count: int) -> None:
+    stored = list(range(num_samples)) * (260 // num_samples + 1)
+    assert take(start, count, num_samples, seed=1, shuffle=False) == stored[start : start + count]

@@ -16,9 +16,7 @@ ARCH = {"tp2": "qwen3-tiny", "dp2": "qwen2.5-tiny", "pp2": "nano"}
 
 
 @pytest.fixture(scope="module")
-def results(
-    harness: Harness, weights: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
+def results(harness: Harness, weights: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     cases = []
     for layout in SAME:
         cfg = tiny.config(ARCH[layout], **SIZES[layout])

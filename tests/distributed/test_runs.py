@@ -73,6 +73,7 @@ def results(
     add("sft", "unbroken", None, None, "sft", tp=2, sequence_parallel=True)
     add("sft killed", "broken", None, 3, "sft", tp=2, sequence_parallel=True)
     add("sft resumed", "broken", "sft killed", None, "sft", tp=2, sequence_parallel=True)
+    add("sft dp2", "other layout", None, None, "sft")
     add("grpo", "unbroken", "sft", None, "grpo")
     add("grpo killed", "broken", "sft", 3, "grpo")
     add("grpo resumed", "broken", "grpo killed", None, "grpo")
@@ -139,9 +140,15 @@ def test_the_runs_learn_from_something(results: dict[str, Any], folders: dict[st
     assert [entry["round"] for entry in state["ledger"]] == ["mining"] * 8 + ["train"] * 16
 
 
-def test_the_number_of_processes_does_not_change_what_is_sampled(
-    results: dict[str, Any], folders: dict[str, Path]
-) -> None:
+def test_the_layout_does_not_change_an_sft_run(results: dict[str, Any], folders: dict[str, Path]) -> None:
+    assert value(results, "sft dp2")["steps"] == value(results, "sft")["steps"]
+    got, expected = (metrics(folders[name] / "sft") for name in ("other layout", "unbroken"))
+    for a, b in zip(got, expected, strict=True):
+        assert (a.pop("stage"), a.pop("step")) == (b.pop("stage"), b.pop("step"))
+        assert a == pytest.approx(b, rel=1e-4)
+
+
+def test_the_layout_does_not_change_what_a_grpo_run_samples(results: dict[str, Any], folders: dict[str, Path]) -> None:
     assert value(results, "grpo")["steps"] == value(results, "grpo tp2")["steps"]
     got, expected = (folders[name] / "grpo" for name in ("other layout", "unbroken"))
     assert (got / "mining.json").read_text() == (expected / "mining.json").read_text()

