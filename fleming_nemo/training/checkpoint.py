@@ -60,7 +60,8 @@ def save(engine: Engine, run_dir: Path, step: int, state: dict[str, Any], keep: 
     rng_states = _gather_to_first(torch.get_rng_state())
     if groups.rank() == 0:
         torch.save(rng_states, temporary / "rng.pt")
-        files.write_json(temporary / STATE, {"step": step, **state})
+        sizes = {file.name: file.stat().st_size for file in sorted(temporary.iterdir())}
+        files.write_json(temporary / STATE, {"step": step, **state, "files": sizes})
         shutil.rmtree(target, ignore_errors=True)
         temporary.rename(target)
         for old in steps(run_dir)[:-keep]:
@@ -75,13 +76,14 @@ def resume(engine: Engine, run_dir: Path) -> dict[str, Any] | None:
     if not available:
         return None
     source = _folder(run_dir) / f"step_{available[-1]}"
+    state = _checked_state(source)
     loaded = dist_checkpointing.load(_sharded(engine, with_optimizer=True, loading=True), str(source))
     engine.network.load_state_dict(loaded["model"])
     engine.optimizer.load_state_dict(loaded["optimizer"])
     rng_states = torch.load(source / "rng.pt", weights_only=True)
     if len(rng_states) == torch.distributed.get_world_size():
         torch.set_rng_state(rng_states[groups.rank()])
-    return files.read_json(source / STATE)
+    return state
 
 
 def load_weights(engine: Engine, run_dir: Path) -> int:
@@ -90,6 +92,7 @@ def load_weights(engine: Engine, run_dir: Path) -> int:
     if not available:
         raise UserError(f"{run_dir} has no checkpoint to start from; run the stage before first")
     source = _folder(run_dir) / f"step_{available[-1]}"
+    _checked_state(source)
     loaded = dist_checkpointing.load(_sharded(engine, with_optimizer=False, loading=True), str(source))
     engine.network.load_state_dict(loaded["model"])
     engine.weights_changed()
@@ -99,7 +102,22 @@ def load_weights(engine: Engine, run_dir: Path) -> int:
 def last_state(run_dir: Path) -> dict[str, Any]:
     """The JSON part of a run's newest checkpoint; empty where there is none (weights that no run of ours made)."""
     available = steps(run_dir)
-    return files.read_json(_folder(run_dir) / f"step_{available[-1]}" / STATE) if available else {}
+    return _checked_state(_folder(run_dir) / f"step_{available[-1]}") if available else {}
+
+
+def _checked_state(source: Path) -> dict[str, Any]:
+    """The JSON part of a checkpoint whose files all have the size that they were written with."""
+    advice = "delete this directory to go on from the checkpoint before it"
+    try:
+        state = files.read_json(source / STATE)
+    except ValueError as error:
+        raise UserError(f"{source} is damaged: {STATE} cannot be read ({error}); {advice}") from error
+    for name, written in state.pop("files").items():
+        file = source / name
+        found = file.stat().st_size if file.is_file() else 0
+        if found != written:
+            raise UserError(f"{source} is damaged: {name} has {found} bytes where {written} were written; {advice}")
+    return state
 
 
 def _sharded(engine: Engine, with_optimizer: bool, loading: bool) -> dict[str, Any]:

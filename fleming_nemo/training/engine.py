@@ -99,6 +99,8 @@ class Engine:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = lr
+            # megatron-core marks norms and biases with wd_mult 0 and leaves it to the caller to apply that
+            group["weight_decay"] = self.cfg.optim.weight_decay * group["wd_mult"]
         self.model.train()
         self.model.zero_grad_buffer()
         self.optimizer.zero_grad()

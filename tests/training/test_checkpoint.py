@@ -91,6 +91,40 @@ def test_a_directory_without_its_state_is_no_checkpoint(engine: Engine, tmp_path
     assert checkpoint.resume(engine, tmp_path) == {"step": 1}
 
 
+@pytest.mark.parametrize(
+    "name", ["__0_0.distcp", "__0_1.distcp", ".metadata", "metadata.json", "common.pt", "rng.pt", "state.json"]
+)
+@pytest.mark.parametrize("what", ["cut", "deleted"])
+def test_a_damaged_checkpoint_is_refused_by_name(what: str, name: str, saved: tuple[Engine, Path]) -> None:
+    engine, run_dir = saved
+    file = run_dir / "checkpoints" / "step_1" / name
+    content = file.read_bytes()
+    before = [p.detach().clone() for p in engine.network.parameters()]
+    if what == "deleted":
+        file.unlink()
+    else:
+        file.write_bytes(content[:-3])
+    try:
+        if (name, what) == ("state.json", "deleted"):
+            assert checkpoint.steps(run_dir) == []
+            return
+        for load in (checkpoint.resume, checkpoint.load_weights):
+            with pytest.raises(UserError, match=f"step_1 is damaged: {name} .*delete this directory"):
+                load(engine, run_dir)
+        assert all(torch.equal(a, b) for a, b in zip(before, engine.network.parameters(), strict=True))
+    finally:
+        file.write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def saved(weights: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, Path]:
+    """One checkpoint for all tests that damage it and mend it."""
+    engine, run_dir = tiny.engine(tiny.config(), weights["qwen2.5-tiny"]), tmp_path_factory.mktemp("saved")
+    tiny.train(engine, "sft", range(1))
+    checkpoint.save(engine, run_dir, 1, {}, keep=1)
+    return engine, run_dir
+
+
 @pytest.mark.parametrize("moment", ["writing tensors", "state.json", "rename"])
 def test_an_error_leaves_the_earlier_checkpoint(
     moment: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -100,3 +100,15 @@ def test_embedding_rows_without_a_token_get_no_probability(engine: Engine, weigh
     with torch.no_grad():
         engine.network.output_layer.weight[tiny.NUM_TOKENS :] = 100.0
     assert engine.evaluate(batches, loss) == expected
+
+
+def test_weight_decay_spares_norms_and_biases(engine: Engine) -> None:
+    before = {name: p.detach().clone() for name, p in engine.network.named_parameters()}
+
+    def nothing(logits_BTV: Tensor, batch: MicroBatch) -> LossSum:
+        return LossSum(total=logits_BTV.sum() * 0, count=1)
+
+    engine.train_step(tiny.batches(engine.cfg, tiny.samples()), nothing, lr=0.5)
+    for name, parameter in engine.network.named_parameters():
+        factor = 1.0 if name.endswith("bias") or "layernorm" in name else 1 - 0.5 * engine.cfg.optim.weight_decay
+        torch.testing.assert_close(parameter, before[name] * factor, msg=name)
