@@ -17,6 +17,8 @@ from fleming_nemo.launch.main import main
 
 NANO = ModelConfig(arch="nano", precision="fp32")
 EVAL = EvalConfig(seeds=3, temperature=1.0)
+# the longest chain goes through ten options
+ROLLOUT = RolloutConfig(temperature=1.0, max_response=96)
 
 
 def recipe() -> DemoConfig:
@@ -30,7 +32,7 @@ def base() -> RunConfig:
         model=NANO,
         parallel=ParallelConfig(dp=2),
         train=TrainConfig(seq_length=256),
-        rollout=RolloutConfig(max_response=64),
+        rollout=ROLLOUT,
         eval=EVAL,
     )
 
@@ -40,11 +42,11 @@ def sft() -> RunConfig:
         task="sft",
         model=NANO,
         parallel=ParallelConfig(tp=2, dp=1),
-        data=DataConfig(synthesis=SynthesisConfig()),
+        data=DataConfig(synthesis=SynthesisConfig(sft_items=16_000)),
         # A model of a few million parameters bears a rate two hundred times the 7B's.
         optim=OptimConfig(lr=2e-3, warmup_steps=20),
-        train=TrainConfig(steps=450, global_batch=32, micro_batch=16, seq_length=256, save_every=150),
-        rollout=RolloutConfig(max_response=64),
+        train=TrainConfig(steps=240, global_batch=64, micro_batch=16, seq_length=256, save_every=60),
+        rollout=ROLLOUT,
         eval=EVAL,
     )
 
@@ -55,15 +57,17 @@ def grpo(curriculum: str) -> RunConfig:
         task="grpo",
         model=NANO,
         parallel=ParallelConfig(dp=2),
-        optim=OptimConfig(lr=2e-4, warmup_steps=2, decay="constant"),
-        train=TrainConfig(steps=25, micro_batch=32, seq_length=256, save_every=5),
-        rollout=RolloutConfig(temperature=1.0, max_response=64),
+        optim=OptimConfig(lr=3e-4, warmup_steps=2, decay="constant"),
+        train=TrainConfig(steps=16 if mined else 12, micro_batch=32, seq_length=256, save_every=5),
+        rollout=ROLLOUT,
         grpo=GRPOConfig(
             # The paper's stages: 1:1 with few rollouts, then 1:2 with more of them for each (harder) question.
             prompts_per_step=32 if mined else 48,
             rollouts_per_prompt=16 if mined else 8,
             curriculum=curriculum,
             mix=[1, 2] if mined else [1, 1],
+            mining_rollouts=4,
+            wrong_at=0.25,  # of four rollouts at most one is right; from two on the question counts as right
         ),
         eval=EVAL,
     )

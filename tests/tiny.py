@@ -20,10 +20,10 @@ NUM_TOKENS = 3 * min(ARCHS[arch].vocab_size for arch in ARCHITECTURES) // 4
 """Ids in use: of two tensor-parallel ranks one has rows for such ids alone, the other also rows without a token."""
 
 
-def config(arch: str = "qwen2.5-tiny", micro_batch: int = 2, **parallel: object) -> RunConfig:
-    """A run in fp32 whose learning rate is high enough that three steps change the loss visibly."""
+def config(arch: str = "qwen2.5-tiny", micro_batch: int = 2, precision: str = "fp32", **parallel: object) -> RunConfig:
+    """A run whose learning rate is high enough that three steps change the loss visibly."""
     return RunConfig(
-        model=ModelConfig(arch=arch, precision="fp32"),
+        model=ModelConfig(arch=arch, precision=precision),
         parallel=ParallelConfig(**parallel),  # type: ignore[arg-type]
         optim=OptimConfig(lr=1e-3, decay="constant"),
         train=TrainConfig(micro_batch=micro_batch, seq_length=SEQ_LENGTH),

@@ -86,7 +86,7 @@ def train_bpe(texts: Iterable[str], vocab_size: int, folder: Path, names: Iterab
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size - len(entities),
-        special_tokens=[AddedToken(t, special=True, normalized=False) for t in SPECIAL_TOKENS],  # type: ignore[arg-type]
+        special_tokens=[AddedToken(t, special=True, normalized=False) for t in SPECIAL_TOKENS],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -95,7 +95,7 @@ def train_bpe(texts: Iterable[str], vocab_size: int, folder: Path, names: Iterab
         known = re.compile("|".join(re.escape(str(e.content)) for e in sorted(entities, key=lambda e: -len(e.content))))
         texts = (known.sub("", text) for text in texts)
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.add_tokens(entities)  # type: ignore[arg-type]
+    tokenizer.add_tokens(entities)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     return ChatTokenizer(folder)

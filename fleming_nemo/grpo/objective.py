@@ -42,7 +42,7 @@ def paper(temperature: float, num_tokens: int) -> Objective:
         entropy_N = entropy(logits_NV)
         logp_N = token_logprobs(logits_NV, targets_N)
         total = -(logp_N * batch.weight_B[sequence_N]).sum()
-        gap_N = logp_N.detach() - batch.reference_BT[batch.mask_BT.bool()]
+        gap_N = (logp_N.detach() - batch.reference_BT[batch.mask_BT.bool()]).double()
         tokens = torch.tensor(float(logp_N.numel()), device=logp_N.device)
         return LossSum(
             total=total,
@@ -50,7 +50,7 @@ def paper(temperature: float, num_tokens: int) -> Objective:
             count=len(batch.weight_B) if layout.cp_rank == 0 else 0,
             sums={
                 "entropy": (entropy_N.sum(), tokens),
-                "mismatch_kl": ((torch.exp(gap_N) - 1 - gap_N).sum(), tokens),
+                "mismatch_kl": ((torch.expm1(gap_N) - gap_N).sum(), tokens),
             },
             maxima={"mismatch_max": gap_N.abs().max() if gap_N.numel() else gap_N.sum()},
         )

@@ -39,9 +39,7 @@ def run(cfg: RunConfig) -> dict[str, Any]:
     run_directory = RunDirectory(Path(cfg.run_dir), writer=groups.rank() == 0)
     pool_file = Path(cfg.data.dir) / "items_rl.jsonl"
     items = read_items(pool_file)
-    run_directory.write_card(
-        cfg, layout.sizes(), {"items_rl.jsonl": files.sha256(pool_file), "tokenizer": chat.sha256}
-    )
+    run_directory.write_card(cfg, layout.sizes(), {"items_rl.jsonl": files.sha256(pool_file), "tokenizer": chat.sha256})
     # before a checkpoint of this run is loaded: mining is done with the policy of the stage before
     questions, ledger = _questions(cfg, engine, chat, items, run_directory)
     state = checkpoint.resume(engine, run_directory.path)
@@ -94,13 +92,9 @@ def run(cfg: RunConfig) -> dict[str, Any]:
             {"step": step + 1, "stage": cfg.stage, **metrics, "lr": lr, "tokens_per_second": speed, "seconds": seconds}
         )
         _save_rollouts(run_directory, step + 1, episodes_PG, advantage_PG)
-        progress.set_postfix(
-            reward=f"{metrics['reward']:.3f}", length=f"{metrics['response_length']:.0f}", tok_s=speed
-        )
+        progress.set_postfix(reward=f"{metrics['reward']:.3f}", length=f"{metrics['response_length']:.0f}", tok_s=speed)
         if (step + 1) % cfg.train.save_every == 0 or step + 1 == steps:
-            checkpoint.save(
-                engine, run_directory.path, step + 1, {"ledger": ledger.rows()}, cfg.train.keep_checkpoints
-            )
+            checkpoint.save(engine, run_directory.path, step + 1, {"ledger": ledger.rows()}, cfg.train.keep_checkpoints)
     return evaluate(cfg, engine, chat, run_directory)
 
 

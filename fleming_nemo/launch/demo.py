@@ -86,16 +86,16 @@ def summarise(root: Path, wall_seconds: float) -> dict[str, Any]:
 
 def table(summary: dict[str, Any]) -> str:
     """The final lines on the terminal: accuracy of each stage with its interval, greedy beside sampled."""
-    head = f"{'stage':<12}  {'sampled':>8}  {'95 % interval':>15}  {'greedy':>7}  {'malformed':>9}  {'split':>13}"
-    lines = ["", head, "-" * len(head)]
+    widths = (12, 8, 15, 7, 7, 9, 13)
+    columns = [("stage", "sampled", "95 % interval", "chance", "greedy", "malformed", "split")]
     for name, row in summary["stages"].items():
         low, high = row["ci95"]
         sizes = summary["parallel_by_stage"][name]
         split = " ".join(f"{axis}{size}" for axis, size in sizes.items() if size > 1) or "1 process"
-        lines.append(
-            f"{name:<12}  {row['accuracy']:>8.1%}  {f'{low:.1%} - {high:.1%}':>15}  {row['greedy']:>7.1%}"
-            f"  {row['malformed']:>9.1%}  {split:>13}"
-        )
+        shares = [f"{row[key]:.1%}" for key in ("chance", "greedy", "malformed")]
+        columns.append((name, f"{row['accuracy']:.1%}", f"{low:.1%} - {high:.1%}", *shares, split))
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in columns]
+    lines = ["", lines[0], "-" * len(lines[0]), *lines[1:]]
     return "\n".join([*lines, f"{summary['wall_seconds'] / 60:.1f} minutes in all"])
 
 

@@ -72,9 +72,7 @@ def synthesise(graph: Graph, universe: Universe, plan: Plan, seed: int) -> tuple
     return items, funnel
 
 
-def _available(
-    graph: Graph, universe: Universe, split: str, seed: int, evidence: list[Evidence], plan: Plan
-) -> int:
+def _available(graph: Graph, universe: Universe, split: str, seed: int, evidence: list[Evidence], plan: Plan) -> int:
     """Items of the split that can be had for certain: three times what the scarcest tier yields."""
     repeats = plan.repeats.get(split, 1)
     scarcest = min(

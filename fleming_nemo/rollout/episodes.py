@@ -55,9 +55,7 @@ class Examiner:
     ) -> list[list[Episode]]:
         """For each (question, seeds) one episode a seed, in order."""
         prompts = [tuple(self.chat.encode(render_prompt(item, self.system_prompt))) for item, _ in asked]
-        requests = [
-            Request(prompt, seed) for prompt, (_, seeds) in zip(prompts, asked, strict=True) for seed in seeds
-        ]
+        requests = [Request(prompt, seed) for prompt, (_, seeds) in zip(prompts, asked, strict=True) for seed in seeds]
         rollouts = iter(self.engine.generate(requests, temperature, self.max_response, weight_version))
         return [
             [self._judge(item, prompt, next(rollouts)) for _ in seeds]

@@ -15,9 +15,7 @@ from fleming_nemo.rods.universe import Universe, build_universe
 @pytest.fixture(scope="session")
 def toy_release() -> Release:
     version, annotations = parse_annotations(HPOA.splitlines())
-    return Release(
-        version, parse_terms(OBO.splitlines()), tuple(annotations), parse_disease_genes(GENES.splitlines())
-    )
+    return Release(version, parse_terms(OBO.splitlines()), tuple(annotations), parse_disease_genes(GENES.splitlines()))
 
 
 @pytest.fixture(scope="session")

@@ -102,6 +102,24 @@ def test_embedding_rows_without_a_token_get_no_probability(engine: Engine, weigh
     assert engine.evaluate(batches, loss) == expected
 
 
+@pytest.mark.parametrize("arch", ["qwen2.5-tiny", "qwen3-tiny"])
+def test_bf16_is_close_to_fp32(arch: str, weights: dict[str, Path]) -> None:
+    expected = tiny.train(tiny.engine(tiny.config(arch), weights[arch]), "sft")
+    cfg = tiny.config(arch, precision="bf16")
+    for got, want in zip(tiny.train(tiny.engine(cfg, weights[arch]), "sft"), expected, strict=True):
+        assert got["loss"] == pytest.approx(want["loss"], rel=5e-3) and got["loss"] != want["loss"]
+        assert got["grad_norm"] == pytest.approx(want["grad_norm"], rel=5e-2)
+
+
+def test_the_optimizers_fp32_weights_are_those_that_were_loaded(weights: dict[str, Path]) -> None:
+    """In bf16 it holds copies: made before the weights were loaded, they would overwrite them at the first step."""
+    cfg = tiny.config(precision="bf16")
+    engine = tiny.engine(cfg, weights["qwen2.5-tiny"])
+    before = copy_of_weights(engine)
+    engine.train_step(tiny.batches(cfg, tiny.samples()), tiny.objective_of("sft"), lr=0.0)
+    assert all(torch.equal(a, b) for a, b in zip(before, copy_of_weights(engine), strict=True))
+
+
 def test_weight_decay_spares_norms_and_biases(engine: Engine) -> None:
     before = {name: p.detach().clone() for name, p in engine.network.named_parameters()}
 
