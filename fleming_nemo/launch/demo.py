@@ -6,39 +6,17 @@ same command finishes the demo whatever happened to it before.
 
 from __future__ import annotations
 
-import copy
 import time
 from pathlib import Path
 from typing import Any
 
-from fleming_nemo.config.errors import UserError
-from fleming_nemo.config.schema import DataConfig, DemoConfig, ModelConfig, RunConfig
+from fleming_nemo.config.schema import DemoConfig
 from fleming_nemo.config.validate import validate
 from fleming_nemo.data import files
 from fleming_nemo.launch import local, lock, machine, markers
 from fleming_nemo.launch.preflight import prepare_data
+from fleming_nemo.launch.stages import START_FROM, chain
 from fleming_nemo.launch.stopwatch import Stopwatch
-
-START_FROM = {"base": None, "sft": None, "grpo_stage1": "sft", "grpo_stage2": "grpo_stage1"}
-"""Stages in their order, and the stage whose weights each one starts from; None = the shipped base model."""
-
-
-def chain(cfg: DemoConfig) -> dict[str, RunConfig]:
-    """The config of each stage, with what the demo decides: folders, seed, start weights, one data directory for all.
-
-    Errors: UserError for a stage that sets one of these itself, since it would be ignored.
-    """
-    stages: dict[str, RunConfig] = {}
-    root = Path(cfg.run_dir)
-    for name, before in START_FROM.items():
-        stage: RunConfig = copy.deepcopy(getattr(cfg, name))
-        _refuse_ignored(name, stage)
-        stage.run_dir, stage.stage, stage.seed = str(root / name), name, cfg.seed
-        stage.data = copy.deepcopy(cfg.sft.data)
-        stage.data.dir = str(root / "data")
-        stage.model.weights = str(root / before) if before else "nano"
-        stages[name] = stage
-    return stages
 
 
 def run_demo(cfg: DemoConfig) -> dict[str, Any]:
@@ -107,19 +85,3 @@ def _write_report(root: Path) -> None:
 
 def _announce(name: str, what: str, clock: Stopwatch) -> None:
     print(f"[{time.strftime('%M:%S', time.gmtime(clock.seconds()))}] {name}: {what}", flush=True)
-
-
-def _refuse_ignored(name: str, stage: RunConfig) -> None:
-    untouched = RunConfig()
-    decided = {
-        "run_dir": stage.run_dir == untouched.run_dir,
-        "seed": stage.seed == untouched.seed,
-        "model.weights": stage.model.weights == ModelConfig().weights,
-        "data.dir": stage.data.dir == DataConfig().dir,
-        "data": name == "sft" or stage.data == DataConfig(),
-    }
-    for field, left_alone in decided.items():
-        if not left_alone:
-            raise UserError(
-                f"{name}.{field} is decided by the demo; set run_dir or seed for all stages, sft.data.* for the data"
-            )

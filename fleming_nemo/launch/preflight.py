@@ -9,6 +9,7 @@ from fleming_nemo.config.presets import CPU_SIZED
 from fleming_nemo.config.schema import DemoConfig, RunConfig
 from fleming_nemo.config.validate import validate
 from fleming_nemo.launch import lock, machine
+from fleming_nemo.launch.stages import chain
 from fleming_nemo.launch.worker import quiet_on_cpu
 
 MANIFEST = "manifest.json"
@@ -42,10 +43,8 @@ def dry_run(cfg: RunConfig | DemoConfig) -> list[str]:
         UserError: the first thing that would stop the run.
     """
     if isinstance(cfg, DemoConfig):
-        from fleming_nemo.launch import demo
-
         lock.check_writable(Path(cfg.run_dir))
-        return [line for stage in demo.chain(cfg).values() for line in _dry_run(stage, first=stage.stage == "base")]
+        return [line for stage in chain(cfg).values() for line in _dry_run(stage, first=stage.stage == "base")]
     return _dry_run(cfg, first=True)
 
 

@@ -102,7 +102,9 @@ def sample(cfg: RunConfig, folder: Path) -> tuple[list[Rollout], Metrics]:
     """Rollouts, and a step of training after them."""
     groups.init(cfg.parallel, seed=7)
     engine = tiny.engine(cfg, folder)
-    return rollouts(engine), tiny.train(engine, "sft", range(1))
+    sampled = rollouts(engine)
+    assert engine.network.config.sequence_parallel == cfg.parallel.sequence_parallel, "switched off for good"
+    return sampled, tiny.train(engine, "sft", range(1))
 
 
 def whole_run(cfg: RunConfig, kill_after: int | None = None) -> dict[str, Any]:

@@ -3,7 +3,7 @@ import pytest
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.config.validate import validate
-from fleming_nemo.launch import demo
+from fleming_nemo.launch import stages as demo_stages
 from fleming_nemo.launch.resolve import load_recipe, resolve
 
 
@@ -25,7 +25,7 @@ def test_recipes_are_valid_on_one_and_on_eight_nodes(name):
 
 @pytest.mark.parametrize("quick", [False, True])
 def test_the_demo_chains_its_stages(quick):
-    stages = demo.chain(resolve(load_recipe("recipes/demo.py"), ["run_dir=d", "seed=5"], tiny=quick))
+    stages = demo_stages.chain(resolve(load_recipe("recipes/demo.py"), ["run_dir=d", "seed=5"], tiny=quick))
     assert list(stages) == ["base", "sft", "grpo_stage1", "grpo_stage2"]
     assert [s.model.weights for s in stages.values()] == ["nano", "nano", "d/sft", "d/grpo_stage1"]
     assert {(s.seed, s.data.dir) for s in stages.values()} == {(5, "d/data")}
@@ -37,7 +37,7 @@ def test_the_demo_chains_its_stages(quick):
 def test_what_the_demo_decides_cannot_be_set(override):
     cfg = resolve(load_recipe("recipes/demo.py"), [override])
     with pytest.raises(UserError, match=f"{override.split('=')[0]} is decided by the demo"):
-        demo.chain(cfg)
+        demo_stages.chain(cfg)
 
 
 @pytest.mark.parametrize(
