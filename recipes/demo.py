@@ -42,10 +42,10 @@ def sft() -> RunConfig:
         task="sft",
         model=NANO,
         parallel=ParallelConfig(tp=2, dp=1),
-        data=DataConfig(synthesis=SynthesisConfig(sft_items=16_000)),
+        data=DataConfig(synthesis=SynthesisConfig(sft_items=16_000, shallow_share_difficult=0.75)),
         # A model of a few million parameters bears a rate two hundred times the 7B's.
         optim=OptimConfig(lr=2e-3, warmup_steps=20),
-        train=TrainConfig(steps=240, global_batch=64, micro_batch=16, seq_length=256, save_every=60),
+        train=TrainConfig(steps=280, global_batch=64, micro_batch=16, seq_length=256, save_every=70),
         rollout=ROLLOUT,
         eval=EVAL,
     )
@@ -57,7 +57,7 @@ def grpo(curriculum: str) -> RunConfig:
         task="grpo",
         model=NANO,
         parallel=ParallelConfig(dp=2),
-        optim=OptimConfig(lr=3e-4, warmup_steps=2, decay="constant"),
+        optim=OptimConfig(lr=2e-4, warmup_steps=2, decay="constant"),
         train=TrainConfig(steps=16 if mined else 12, micro_batch=32, seq_length=256, save_every=5),
         rollout=ROLLOUT,
         grpo=GRPOConfig(

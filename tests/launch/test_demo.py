@@ -30,7 +30,7 @@ def test_stages_run_in_order_each_from_the_one_before(tmp_path):
     assert made["parallel"] == {"tp": 2, "pp": 1, "cp": 1, "dp": 2}
     assert made["parallel_by_stage"]["grpo_stage2"] == {"tp": 1, "pp": 1, "cp": 1, "dp": 2}
     assert (folder / "report.html").exists()
-    assert "grpo_stage2      50.0%    40.0% - 60.0%" in done.stdout
+    assert "grpo_stage2     50.0%    40.0% - 60.0%" in done.stdout
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -41,7 +41,15 @@ def run(cfg):
     if rank == 0:
         while not all((folder / f"rank_{r}.json").exists() for r in range(int(os.environ["WORLD_SIZE"]))):
             time.sleep(0.01)
-        score = {"stage": stage, "accuracy": 0.5, "n": 10, "ci95": [0.4, 0.6], "chance": 0.2, "greedy": 0.5, "malformed": 0.0}
+        score = {
+            "stage": stage,
+            "accuracy": 0.5,
+            "n": 10,
+            "ci95": [0.4, 0.6],
+            "chance": 0.2,
+            "greedy": 0.5,
+            "malformed": 0.0,
+        }
         (folder / "eval.json").write_text(json.dumps(score))
         card = {"parallel": {"tp": cfg.parallel.tp, "pp": 1, "cp": 1, "dp": cfg.parallel.dp}, "versions": {"x": "1"}}
         (folder / "card.json").write_text(json.dumps(card))
