@@ -8,7 +8,14 @@ import pytest
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data.items import QAItem
-from fleming_nemo.distill.graph_teacher import SHALLOW_SHARE, save_chains, shallow, thorough, write_chains
+from fleming_nemo.distill.graph_teacher import (
+    SHALLOW_SHARE,
+    read_chains,
+    save_chains,
+    shallow,
+    thorough,
+    write_chains,
+)
 
 NODES = {"OMIM:1": "Hurler syndrome", "IDUA": "IDUA", "OMIM:2": "Hurler-Scheie syndrome"}
 FINDING = {"from": "OMIM:1", "relation": "has_phenotype", "to": "HP:1"}
@@ -40,12 +47,12 @@ def item(tier, number=0):
 @pytest.mark.parametrize(
     ("tier", "text"),
     [
-        ("easy", "These findings fit Hurler syndrome. So Hurler syndrome is B."),
-        ("moderate", "These findings fit Hurler syndrome. The gene of Hurler syndrome is IDUA. So IDUA is B."),
+        ("easy", "These findings fit Hurler syndrome. Check A) one; B) Hurler syndrome."),
+        ("moderate", "These findings fit Hurler syndrome. The gene of Hurler syndrome is IDUA. Check A) one; B) IDUA."),
         (
             "difficult",
             "These findings fit Hurler syndrome. The gene of Hurler syndrome is IDUA. "
-            "IDUA also causes Hurler-Scheie syndrome. So Hurler-Scheie syndrome is B.",
+            "IDUA also causes Hurler-Scheie syndrome. Check A) one; B) Hurler-Scheie syndrome.",
         ),
     ],
 )
@@ -81,7 +88,7 @@ def test_chains_say_who_wrote_them_and_that_they_were_verified(tmp_path):
     save_chains(tmp_path / "cot.jsonl", write_chains([item("easy")], seed=1, shallow_share=dict.fromkeys(PATHS, 0.0)))
     assert json.loads((tmp_path / "cot.jsonl").read_text()) == {
         "item_id": "easy0",
-        "reasoning": "These findings fit Hurler syndrome. So Hurler syndrome is B.",
+        "reasoning": "These findings fit Hurler syndrome. Check A) one; B) Hurler syndrome.",
         "letter": "B",
         "style": "thorough",
         "teacher": "graph-offline",
@@ -104,3 +111,16 @@ def test_an_item_of_another_source_is_refused():
 def test_a_share_outside_zero_to_one_is_refused():
     with pytest.raises(UserError, match="difficult"):
         write_chains([item("easy")], seed=1, shallow_share={"easy": 0.5, "moderate": 0.5})
+
+
+def test_chains_are_read_as_they_were_written(tmp_path):
+    chains = write_chains([item("easy", n) for n in range(5)], seed=1)
+    save_chains(tmp_path / "cot.jsonl", chains)
+    assert read_chains(tmp_path / "cot.jsonl") == chains
+
+
+@pytest.mark.parametrize("row", ["{", "[]", '{"item_id": "x"}', '{"unknown": 1}'])
+def test_a_row_that_is_no_chain_is_named_with_file_and_line(tmp_path, row):
+    (tmp_path / "cot.jsonl").write_text(row + "\n")
+    with pytest.raises(UserError, match=r"cot\.jsonl, line 1"):
+        read_chains(tmp_path / "cot.jsonl")
