@@ -29,6 +29,8 @@ def validate(cfg: RunConfig, world_size: int) -> None:
     _check_numbers(cfg)
     _check_model_split(cfg, ARCHS[cfg.model.arch])
     _check_batch(cfg, data_parallel_size(cfg, world_size))
+    if cfg.task != "sft":
+        _check_generation(cfg)
     if cfg.task == "grpo":
         _check_grpo(cfg)
 
@@ -104,11 +106,19 @@ def _check_batch(cfg: RunConfig, dp: int) -> None:
         )
 
 
-def _check_grpo(cfg: RunConfig) -> None:
-    grpo = cfg.grpo
+def can_generate(cfg: RunConfig) -> bool:
+    """Whether the training layout can also sample; SFT trains under any layout and evaluates only where it can."""
+    return cfg.parallel.pp == cfg.parallel.cp == 1
+
+
+def _check_generation(cfg: RunConfig) -> None:
     for name, size in (("pp", cfg.parallel.pp), ("cp", cfg.parallel.cp)):
         if size > 1:
             raise UserError(f"parallel.{name} is {size}, but in-process generation needs pp=1 and cp=1; use tp and dp")
+
+
+def _check_grpo(cfg: RunConfig) -> None:
+    grpo = cfg.grpo
     if len(grpo.mix) != 2 or min(grpo.mix) < 0 or sum(grpo.mix) == 0:
         raise UserError(f"grpo.mix is {grpo.mix}; give two shares, for example [1,2]")
     if not 0 <= grpo.wrong_at < grpo.right_at <= 1:

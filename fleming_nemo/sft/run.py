@@ -9,6 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from fleming_nemo.config.schema import RunConfig
+from fleming_nemo.config.validate import can_generate
 from fleming_nemo.data.batch import Sample, micro_batches
 from fleming_nemo.data.corpus import Corpus
 from fleming_nemo.data.order import take
@@ -24,8 +25,16 @@ from fleming_nemo.training.start import start
 
 
 def run(cfg: RunConfig) -> dict[str, Any]:
-    """Task `sft`: train, then evaluate the final policy."""
-    return evaluate(cfg, *train(cfg))
+    """Task `sft`: train, then evaluate the final policy, if this layout can sample from it."""
+    trained = train(cfg)
+    if can_generate(cfg):
+        return evaluate(cfg, *trained)
+    if groups.rank() == 0:
+        print(
+            f"{cfg.stage}: not evaluated, generation needs pp=1 and cp=1; run task=evaluate with "
+            f"model.weights={cfg.run_dir} under tp and dp"
+        )
+    return {"stage": cfg.stage, "steps": cfg.train.steps}
 
 
 def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:

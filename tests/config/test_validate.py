@@ -31,6 +31,7 @@ def test_the_defaults_are_valid():
         (["parallel.sequence_parallel=true"], 1, "parallel.sequence_parallel needs parallel.tp above 1"),
         (["train.seq_length=40000"], 1, "train.seq_length is 40000, but qwen2.5-7b knows 32768 positions; lower it"),
         (["task=grpo", "parallel.pp=2"], 2, "parallel.pp is 2, but in-process generation needs pp=1 and cp=1"),
+        (["task=evaluate", "parallel.pp=2"], 2, "parallel.pp is 2, but in-process generation needs pp=1 and cp=1"),
         (["task=grpo", "parallel.cp=2"], 2, "parallel.cp is 2, but in-process generation needs pp=1 and cp=1"),
         (["task=grpo", "grpo.mix=[1]"], 1, "grpo.mix is [1]; give two shares, for example [1,2]"),
         (["task=grpo", "grpo.mix=[0,0]"], 1, "grpo.mix is [0, 0]; give two shares"),
@@ -89,8 +90,8 @@ WIDE_LAYOUTS = [*LAYOUTS, (4, 2, 1), (1, 1, 4), (2, 4, 2)]
 
 @pytest.mark.parametrize(
     "task, tp, pp, cp",
-    [("grpo", *layout) for layout in LAYOUTS]
-    + [(task, *layout) for task in ("sft", "evaluate") for layout in WIDE_LAYOUTS],
+    [(task, *layout) for task in ("grpo", "evaluate") for layout in LAYOUTS]
+    + [("sft", *layout) for layout in WIDE_LAYOUTS],
 )
 @pytest.mark.parametrize("arch", ["qwen2.5-7b", "qwen3-32b", "nano"])
 def test_tiny_keeps_the_kinds_of_parallelism_and_is_valid(task, arch, tp, pp, cp):

@@ -56,7 +56,8 @@ def run_config(data: Path, chat: ChatTokenizer, folder: Path, task: str, weights
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return {name: tmp_path_factory.mktemp(name) for name in ("unbroken", "broken", "broken early", "other layout")}
+    names = ("unbroken", "broken", "broken early", "other layout", "pipeline")
+    return {name: tmp_path_factory.mktemp(name) for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,7 @@ def results(
     add("sft killed", "broken", None, 3, "sft", tp=2, sequence_parallel=True)
     add("sft resumed", "broken", "sft killed", None, "sft", tp=2, sequence_parallel=True)
     add("sft dp2", "other layout", None, None, "sft")
+    add("sft pp2", "pipeline", None, None, "sft", pp=2)
     add("grpo", "unbroken", "sft", None, "grpo")
     add("grpo killed", "broken", "sft", 3, "grpo")
     add("grpo resumed", "broken", "grpo killed", None, "grpo")
@@ -153,6 +155,14 @@ def test_the_layout_does_not_change_an_sft_run(results: dict[str, Any], folders:
     for a, b in zip(got, expected, strict=True):
         assert (a.pop("stage"), a.pop("step")) == (b.pop("stage"), b.pop("step"))
         assert a == pytest.approx(b, rel=1e-4)
+
+
+def test_under_a_pipeline_sft_trains_and_says_that_it_does_not_evaluate(
+    results: dict[str, Any], folders: dict[str, Path]
+) -> None:
+    assert value(results, "sft pp2")["result"] == {"stage": "sft", "steps": 4}
+    assert state_of(folders["pipeline"] / "sft" / "checkpoints" / "step_4")["step"] == 4
+    assert not (folders["pipeline"] / "sft" / "eval.json").exists()
 
 
 def test_the_layout_does_not_change_what_a_grpo_run_samples(results: dict[str, Any], folders: dict[str, Path]) -> None:
