@@ -55,11 +55,16 @@ def micro_batches(samples: Sequence[Sample], micro_batch: int, seq_length: int, 
     for start in range(0, len(by_length), micro_batch):
         part = by_length[start : start + micro_batch]
         longest = len(part[-1].tokens)
-        if longest > seq_length:
-            raise UserError(f"a sequence has {longest} tokens; train.seq_length={seq_length} is too short for it")
+        check_length(longest, seq_length)
         length = seq_length if layout.pp > 1 else -(-longest // multiple) * multiple
         batches.append(_collate(part, length, pad_id, layout.cp, layout.cp_rank))
     return batches
+
+
+def check_length(longest: int, seq_length: int) -> None:
+    """Raise a UserError where the longest sequence of a run (in tokens) does not fit: nothing is ever cut."""
+    if longest > seq_length:
+        raise UserError(f"a sequence has {longest} tokens; train.seq_length={seq_length} is too short for it")
 
 
 def _collate(samples: Sequence[Sample], length: int, pad_id: int, cp: int, cp_rank: int) -> MicroBatch:

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data import files
-from fleming_nemo.data.batch import Sample, micro_batches
+from fleming_nemo.data.batch import Sample, check_length, micro_batches
+from fleming_nemo.data.chat import render_prompt
 from fleming_nemo.data.items import QAItem, read_items
 from fleming_nemo.data.tokenizer import ChatTokenizer
 from fleming_nemo.evaluation.run import evaluate, quick_accuracy
@@ -39,6 +40,8 @@ def run(cfg: RunConfig) -> dict[str, Any]:
     run_directory = RunDirectory(Path(cfg.run_dir), writer=groups.rank() == 0)
     pool_file = Path(cfg.data.dir) / "items_rl.jsonl"
     items = read_items(pool_file)
+    prompts = chat.encode_batch([render_prompt(item, cfg.data.system_prompt) for item in items])
+    check_length(max(map(len, prompts), default=0) + cfg.rollout.max_response, cfg.train.seq_length)
     run_directory.write_card(cfg, layout.sizes(), {"items_rl.jsonl": files.sha256(pool_file), "tokenizer": chat.sha256})
     # before a checkpoint of this run is loaded: mining is done with the policy of the stage before
     questions, ledger = _questions(cfg, engine, chat, items, run_directory)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.config.validate import can_generate
-from fleming_nemo.data.batch import Sample, micro_batches
+from fleming_nemo.data.batch import Sample, check_length, micro_batches
 from fleming_nemo.data.corpus import Corpus
 from fleming_nemo.data.order import take
 from fleming_nemo.data.tokenizer import ChatTokenizer
@@ -43,6 +43,7 @@ def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:
     layout = engine.layout
     run = RunDirectory(Path(cfg.run_dir), writer=groups.rank() == 0)
     corpus = Corpus(Path(cfg.data.dir), chat)
+    check_length(corpus.manifest["longest"], cfg.train.seq_length)
     run.write_card(cfg, layout.sizes(), {"corpus": corpus.manifest["files"], "tokenizer": chat.sha256})
     state = checkpoint.resume(engine, run.path)
     first = state["step"] if state else 0
