@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ class Job:
     def __call__(self) -> dict[str, Any]:
         from fleming_nemo.launch.main import execute
 
+        # submitit cancels a local job with SIGINT, which a process started from a script's background ignores
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         return execute(self.cfg)
 
     def checkpoint(self) -> Any:

@@ -18,8 +18,19 @@ def start(recipe: str, *arguments: str, stand_in: str | None = None, **environ: 
         env |= {"PYTHONPATH": str(STAND_IN), "STAND_IN": stand_in}
     command = [sys.executable, str(REPOSITORY / "recipes" / f"{recipe}.py"), *arguments]
     return subprocess.Popen(
-        command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        command,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=_as_from_a_terminal,
     )
+
+
+def _as_from_a_terminal() -> None:
+    """Tests may run in the background of a script, where Ctrl-C is ignored and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run(recipe: str, *arguments: str, stand_in: str | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
