@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +36,6 @@ class Job:
     def __call__(self) -> dict[str, Any]:
         from fleming_nemo.launch.main import execute
 
-        # submitit cancels a local job with SIGINT, which a process started from a script's background ignores
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         return execute(self.cfg)
 
     def checkpoint(self) -> Any:
@@ -80,12 +80,29 @@ def submit(
     executor = submitit.AutoExecutor(folder=f"{folder}/%j", cluster=cluster, **python)
     try:
         executor.update_parameters(**asked)
-        job = executor.submit(Job(cfg))
+        with _heeding_sigint():
+            job = executor.submit(Job(cfg))
     except (NameError, ValueError, TypeError) as error:
         raise UserError(f"submitit refuses the parameters: {str(error).splitlines()[0]}") from error
     except submitit.core.utils.FailedJobError as error:
         raise UserError(f"sbatch refuses the job: {' '.join(str(error).split())}") from error
     return Submission(job, Path(cfg.run_dir), cluster)
+
+
+@contextmanager
+def _heeding_sigint() -> Iterator[None]:
+    """Processes started meanwhile end on SIGINT, by which submitit cancels a local job.
+
+    In the background of a script SIGINT is ignored, and children inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _resources(cfg: RunConfig | DemoConfig, nodes: int, cluster: str, given: dict[str, Any]) -> dict[str, Any]:
