@@ -117,6 +117,8 @@ def _questions(
         ledger.add(mining.mine(cfg, engine, chat, items, policy=cfg.model.weights))
     entries = ledger.entries[-len(items) :]
     pools = mining.split(cfg, items, entries)
+    for name in (name for name, pool in pools.items() if not pool and run_directory.writer):
+        print(f"{cfg.stage}: mining found no {name} question; all questions come from the other pool")
     run_directory.write_json("mining.json", mining.report(cfg, items, entries, pools))
     if not have:
         run_directory.write_json("mined.json", ledger.rows())
