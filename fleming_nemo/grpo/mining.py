@@ -20,6 +20,7 @@ from fleming_nemo.parallel import groups
 from fleming_nemo.rollout.local import examiner
 from fleming_nemo.rollout.types import request_seed
 from fleming_nemo.training.engine import Engine
+from fleming_nemo.training.progress import quiet
 
 
 def mine(cfg: RunConfig, engine: Engine, chat: ChatTokenizer, items: Sequence[QAItem], policy: str) -> list[Entry]:
@@ -31,7 +32,7 @@ def mine(cfg: RunConfig, engine: Engine, chat: ChatTokenizer, items: Sequence[QA
     bar = tqdm(
         total=len(asked) * len(rollouts),
         desc=f"{cfg.stage} mining",
-        disable=None if groups.rank() == 0 else True,
+        disable=quiet(),
     )
     with bar:
         played = examiner(cfg, engine, chat, bar).play(asked, cfg.rollout.temperature, 0)

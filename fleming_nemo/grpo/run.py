@@ -28,6 +28,7 @@ from fleming_nemo.rollout.local import examiner
 from fleming_nemo.rollout.types import request_seed
 from fleming_nemo.training import checkpoint
 from fleming_nemo.training.engine import Engine
+from fleming_nemo.training.progress import quiet
 from fleming_nemo.training.rundir import RunDirectory
 from fleming_nemo.training.schedule import learning_rate
 from fleming_nemo.training.start import start
@@ -58,7 +59,7 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         f"{cfg.stage} training",
         steps,
         initial=first,
-        disable=None if groups.rank() == 0 else True,
+        disable=quiet(),
     )
     for step in progress:
         clock = [time.perf_counter()]

@@ -19,6 +19,7 @@ from fleming_nemo.parallel import groups
 from fleming_nemo.sft.loss import cross_entropy
 from fleming_nemo.training import checkpoint
 from fleming_nemo.training.engine import Engine
+from fleming_nemo.training.progress import quiet
 from fleming_nemo.training.rundir import RunDirectory
 from fleming_nemo.training.schedule import learning_rate
 from fleming_nemo.training.start import start
@@ -72,8 +73,3 @@ def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:
         if (step + 1) % train_cfg.save_every == 0 or step + 1 == train_cfg.steps:
             checkpoint.save(engine, run.path, step + 1, {}, train_cfg.keep_checkpoints)
     return engine, chat, run
-
-
-def quiet() -> bool | None:
-    """tqdm's `disable`: bars on rank 0 only, and there only on a terminal."""
-    return None if groups.rank() == 0 else True

@@ -15,6 +15,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 CASES_PER_SET = 6
 COLLECTIVE_LIMIT_S = 60
 SET_LIMIT_S = 150
@@ -126,3 +128,10 @@ def _rank(rank: int, world: int, cases: list[Case], folder: Path) -> None:
             temporary.write_bytes(pickle.dumps(value))
             temporary.rename(folder / f"{case.name}.pickle")
         groups.shutdown()
+
+
+def value(results: dict[str, Any], name: str) -> Any:
+    """What a case returned; the test that asks fails if the case did."""
+    if isinstance(results[name], Failure):
+        pytest.fail(results[name].text, pytrace=False)
+    return results[name]

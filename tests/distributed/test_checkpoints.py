@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import tiny
 import work
-from harness import Case, Failure, Harness
+from harness import Case, Harness, value
 
 SIZES: dict[str, dict[str, Any]] = {"tp2": {"tp": 2}, "dp2": {}, "pp2": {"pp": 2}, "cp2": {"cp": 2}}
 SAME = ("tp2", "dp2", "pp2")
@@ -30,12 +30,6 @@ def results(harness: Harness, weights: dict[str, Path], tmp_path_factory: pytest
     )
     harness.run(cases)
     return harness.results
-
-
-def value(results: dict[str, Any], name: str) -> Any:
-    if isinstance(results[name], Failure):
-        pytest.fail(results[name].text, pytrace=False)
-    return results[name]
 
 
 @pytest.mark.parametrize("layout", SAME)

@@ -12,7 +12,7 @@ import pytest
 import tiny
 import torch
 import work
-from harness import Case, Failure, Harness
+from harness import Case, Harness, value
 
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data import corpus
@@ -84,12 +84,6 @@ def results(
     add("grpo tp2", "other layout", "sft", None, "grpo", tp=2)
     harness.run(cases)
     return harness.results
-
-
-def value(results: dict[str, Any], name: str) -> Any:
-    if isinstance(results[name], Failure):
-        pytest.fail(results[name].text, pytrace=False)
-    return results[name]
 
 
 def metrics(run_dir: Path) -> list[dict[str, Any]]:
