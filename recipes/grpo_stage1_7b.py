@@ -19,7 +19,7 @@ def recipe() -> RunConfig:
         task="grpo",
         stage="grpo_stage1",
         run_dir="runs/grpo_stage1_7b",
-        model=ModelConfig(arch="qwen2.5-7b", weights="runs/sft_7b", recompute=True),
+        model=ModelConfig(arch="qwen2.5-7b", weights="runs/sft_7b", recompute=-1),
         parallel=ParallelConfig(tp=2),
         data=DataConfig(dir="data/rl_7b", tokenizer="models/Qwen2.5-7B-Instruct"),
         # Not in the paper: rate and warm-up as DAPO and II-Medical have them, betas as MiniMax-M1.

@@ -13,7 +13,7 @@ def recipe() -> RunConfig:
         stage="sft",
         run_dir="runs/sft_7b",
         # The paper's base row is the Instruct model.
-        model=ModelConfig(arch="qwen2.5-7b", weights="models/Qwen2.5-7B-Instruct", recompute=True),
+        model=ModelConfig(arch="qwen2.5-7b", weights="models/Qwen2.5-7B-Instruct", recompute=-1),
         # Two tensor-parallel ranks keep weights, gradients and activations of 8k tokens inside 80 GB.
         parallel=ParallelConfig(tp=2),
         data=DataConfig(dir="data/sft_7b", tokenizer="models/Qwen2.5-7B-Instruct"),

@@ -10,7 +10,6 @@ from fleming_nemo.config.schema import ModelConfig, OptimConfig, ParallelConfig,
 from fleming_nemo.data.batch import MicroBatch, Sample, micro_batches
 from fleming_nemo.grpo import objective
 from fleming_nemo.model import hf
-from fleming_nemo.parallel import groups
 from fleming_nemo.sft.loss import cross_entropy
 from fleming_nemo.training.engine import Engine, Objective
 
@@ -35,7 +34,7 @@ def engine(cfg: RunConfig, folder: Path | None = None) -> Engine:
     shape = ARCHS[cfg.model.arch]
     made = Engine(cfg, shape)
     if folder is not None:
-        hf.load(made.network, folder, shape)
+        hf.load(made.networks, folder, shape)
         made.weights_changed()
     return made
 
@@ -91,8 +90,7 @@ def lopsided_samples() -> list[Sample]:
 
 def batches(cfg: RunConfig, of: list[Sample]) -> list[MicroBatch]:
     """This rank's micro-batches of the samples of a global batch."""
-    layout = groups.current()
-    return micro_batches(of[layout.dp_rank :: layout.dp], cfg.train.micro_batch, cfg.train.seq_length, pad_id=0)
+    return micro_batches([len(s.tokens) for s in of], of.__getitem__, cfg, pad_id=0)
 
 
 def objective_of(kind: str) -> Objective:

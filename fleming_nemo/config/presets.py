@@ -12,7 +12,8 @@ from fleming_nemo.config.schema import DemoConfig, RunConfig, SynthesisConfig
 class ArchShape:
     """A decoder-only transformer: RMSNorm, rotary positions, grouped-query attention, SwiGLU.
 
-    The family adds what the sizes do not say: qwen2.5 has biases on q, k and v; qwen3 has RMSNorm on q and k instead.
+    The family adds what the sizes do not say: qwen2.5 has biases on q, k and v; qwen3 has RMSNorm on q and k instead;
+    llama has neither.
     """
 
     family: str
@@ -39,9 +40,12 @@ ARCHS: dict[str, ArchShape] = {
     # than hidden_size / num_heads, in 32B as here.
     "qwen2.5-tiny": ArchShape("qwen2.5", 4, 64, 128, 4, 2, 16, 1024, 1e6, 1e-6, False, 512),
     "qwen3-tiny": ArchShape("qwen3", 4, 64, 128, 4, 2, 32, 1024, 1e6, 1e-6, False, 512),
+    "llama-tiny": ArchShape("llama", 4, 64, 128, 4, 2, 16, 1024, 1e5, 1e-5, True, 512),
+    # The one small model with real weights that a CPU can run: what the exchange of weights is checked on.
+    "smollm2-135m": ArchShape("llama", 30, 576, 1536, 9, 3, 64, 49152, 1e5, 1e-5, True, 8192),
 }
 
-CPU_SIZED = frozenset({"nano", "qwen2.5-tiny", "qwen3-tiny"})
+CPU_SIZED = frozenset({"nano", "qwen2.5-tiny", "qwen3-tiny", "llama-tiny", "smollm2-135m"})
 """Architectures small enough to train without a GPU."""
 
 
@@ -56,9 +60,12 @@ def tiny(cfg: RunConfig) -> RunConfig:
     cfg.model.arch = f"{ARCHS[cfg.model.arch].family}-tiny" if cfg.model.arch in ARCHS else cfg.model.arch
     cfg.model.weights = "random"
     cfg.model.precision = "fp32"
+    cfg.model.recompute = min(cfg.model.recompute, 1)
 
     sizes = cfg.parallel
-    sizes.tp, sizes.pp, sizes.cp, sizes.dp = (min(n, 2) for n in (sizes.tp, sizes.pp, sizes.cp, sizes.dp))
+    sizes.tp, sizes.pp, sizes.vp, sizes.cp, sizes.dp = (
+        min(n, 2) for n in (sizes.tp, sizes.pp, sizes.vp, sizes.cp, sizes.dp)
+    )
     if sizes.dp == 0:
         sizes.dp = 2 if sizes.tp * sizes.pp * sizes.cp == 1 else 1
 
@@ -72,6 +79,7 @@ def tiny(cfg: RunConfig) -> RunConfig:
     cfg.train.global_batch = 8
     cfg.train.micro_batch = 2
     cfg.train.seq_length = 256
+    cfg.train.pack_tokens = min(cfg.train.pack_tokens, 512)
     cfg.train.save_every = 2 if grpo else 4
     cfg.rollout.max_response = min(cfg.rollout.max_response, 48)
     cfg.rollout.decode_batch = 32

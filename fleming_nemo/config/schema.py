@@ -17,9 +17,13 @@ class ModelConfig:
     """`random`, `nano` (the base model shipped with the package), a Hugging Face folder, or the run directory of an
     earlier stage."""
     precision: str = "bf16"
-    """`bf16` or `fp32`; master weights and optimizer states are fp32 in both."""
-    recompute: bool = False
-    """Recompute all activations in the backward pass instead of keeping them."""
+    """`bf16`, `fp8` (by Transformer Engine, on a GPU that has it) or `fp32`; master weights and optimizer are fp32."""
+    fp8_recipe: str = "blockwise"
+    """How fp8 tensors are scaled: `delayed`, `tensorwise`, `blockwise` (Hopper) or `mxfp8` (Blackwell)."""
+    fp8_bf16_ends: int = 0
+    """First and last N layers that stay in bf16 under fp8."""
+    recompute: int = 0
+    """Layers of each pipeline chunk that recompute their activations in the backward pass; -1 = all."""
 
 
 @dataclass
@@ -28,12 +32,16 @@ class ParallelConfig:
     """Tensor-parallel size."""
     pp: int = 1
     """Pipeline-parallel size."""
+    vp: int = 1
+    """Model chunks per pipeline rank (interleaved schedule): smaller bubbles for more communication."""
     cp: int = 1
     """Context-parallel size (the sequence is cut in zigzag chunks)."""
     dp: int = 0
     """Data-parallel size; 0 = what the number of processes leaves over."""
     sequence_parallel: bool = False
     """Cut norms and dropouts along the sequence over the tensor-parallel ranks."""
+    overlap: bool = False
+    """Reduce gradients and gather parameters over the data-parallel ranks while computing."""
 
 
 @dataclass
@@ -79,17 +87,17 @@ class OptimConfig:
     warmup_steps: int = 0
     """Linear warm-up."""
     decay: str = "cosine"
-    """`cosine` (to a tenth of the peak) or `constant`."""
+    """`cosine` or `linear` to a tenth of the peak, `constant`, or `wsd`: constant, then linear over the last fifth."""
     weight_decay: float = 0.1
     """Decoupled weight decay; not applied to norms and biases."""
     beta1: float = 0.9
     """Decay of the first moment."""
     beta2: float = 0.95
     """Decay of the second moment."""
-    eps: float = 1e-8
-    """Denominator term of AdamW."""
     clip_grad: float = 1.0
     """Global gradient-norm clip; 0 = off."""
+    skip_spikes: float = 0.0
+    """Skip an update whose gradient norm exceeds this many times the recent median; 0 = skip only non-finite ones."""
 
 
 @dataclass
@@ -99,13 +107,19 @@ class TrainConfig:
     global_batch: int = 128
     """Sequences per optimizer step over all ranks (SFT)."""
     micro_batch: int = 1
-    """Sequences per forward pass of one rank."""
+    """Sequences per forward pass of one rank, padded to equal length; without packing."""
+    pack_tokens: int = 0
+    """Pack sequences, without padding, into forward passes of at most this many tokens; 0 = no packing."""
     seq_length: int = 4096
     """Longest sequence (prompt and response) in tokens; a longer one is refused, never cut."""
     save_every: int = 50
     """Steps between checkpoints; the last step is always saved."""
     keep_checkpoints: int = 2
-    """How many of the newest checkpoints stay on disk."""
+    """How many of the newest checkpoints stay on disk; the best one stays besides."""
+    hang_minutes: float = 30.0
+    """A rank without progress for so long writes its stacks and ends the run with exit code 75."""
+    deterministic: bool = False
+    """Only kernels and reductions that give the same bits every time, where a GPU would otherwise be free to vary."""
 
 
 @dataclass

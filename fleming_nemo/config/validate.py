@@ -10,8 +10,9 @@ from fleming_nemo.config.presets import ARCHS, ArchShape
 from fleming_nemo.config.schema import RunConfig
 
 TASKS = ("sft", "grpo", "evaluate")
-PRECISIONS = ("bf16", "fp32")
-DECAYS = ("cosine", "constant")
+PRECISIONS = ("bf16", "fp8", "fp32")
+FP8_RECIPES = ("delayed", "tensorwise", "blockwise", "mxfp8")
+DECAYS = ("cosine", "linear", "wsd", "constant")
 CURRICULA = ("easy_moderate", "mined")
 SYNTHESES = ("graph", "drills")
 
@@ -21,6 +22,7 @@ def validate(cfg: RunConfig, world_size: int) -> None:
     _one_of("task", cfg.task, TASKS)
     _one_of("model.arch", cfg.model.arch, tuple(ARCHS))
     _one_of("model.precision", cfg.model.precision, PRECISIONS)
+    _one_of("model.fp8_recipe", cfg.model.fp8_recipe, FP8_RECIPES)
     _one_of("optim.decay", cfg.optim.decay, DECAYS)
     _one_of("grpo.curriculum", cfg.grpo.curriculum, CURRICULA)
     for name, text in (("run_dir", cfg.run_dir), ("stage", cfg.stage), ("data.dir", cfg.data.dir)):
@@ -72,6 +74,7 @@ def _check_model_split(cfg: RunConfig, arch: ArchShape) -> None:
             f"parallel.pp is {sizes.pp}, which does not divide the {arch.num_layers} layers of {cfg.model.arch}; "
             f"choose one of {_divisors(arch.num_layers)}"
         )
+    _check_chunks(cfg, arch)
     length = cfg.train.seq_length
     if length > arch.max_positions:
         raise UserError(
@@ -91,12 +94,57 @@ def _check_model_split(cfg: RunConfig, arch: ArchShape) -> None:
         )
 
 
+def _check_chunks(cfg: RunConfig, arch: ArchShape) -> None:
+    sizes = cfg.parallel
+    layers, left_over = divmod(arch.num_layers // sizes.pp, sizes.vp)
+    if sizes.vp > 1 and sizes.pp == 1:
+        raise UserError("parallel.vp is above 1 without a pipeline; set parallel.vp=1 or raise parallel.pp")
+    if left_over:
+        raise UserError(
+            f"parallel.vp is {sizes.vp}, which does not divide the {arch.num_layers // sizes.pp} layers of a pipeline "
+            f"rank; choose one of {_divisors(arch.num_layers // sizes.pp)}"
+        )
+    if not -1 <= cfg.model.recompute <= layers:
+        raise UserError(
+            f"model.recompute is {cfg.model.recompute}, but a pipeline chunk has {layers} layers; "
+            f"choose -1 (all) to {layers}"
+        )
+    if not 0 <= 2 * cfg.model.fp8_bf16_ends <= arch.num_layers:
+        raise UserError(
+            f"model.fp8_bf16_ends is {cfg.model.fp8_bf16_ends}; both ends together cannot have more than the "
+            f"{arch.num_layers} layers of {cfg.model.arch}"
+        )
+
+
+def pack_multiple(cfg: RunConfig) -> int:
+    """What the number of tokens of a pack divides by, so that every rank gets a whole and equal share of it."""
+    return 2 * cfg.parallel.cp * cfg.parallel.tp
+
+
+def _check_packing(cfg: RunConfig) -> None:
+    train = cfg.train
+    if 0 < train.pack_tokens < train.seq_length:
+        raise UserError(
+            f"train.pack_tokens is {train.pack_tokens}, too few for one sequence of train.seq_length = "
+            f"{train.seq_length}; raise it to that, or set 0 for no packing"
+        )
+    if train.pack_tokens % pack_multiple(cfg):
+        raise UserError(
+            f"train.pack_tokens is {train.pack_tokens}, which is not a multiple of 2 * parallel.cp * parallel.tp = "
+            f"{pack_multiple(cfg)}; choose {_round_up(train.pack_tokens, pack_multiple(cfg))}"
+        )
+
+
 def _check_batch(cfg: RunConfig, dp: int) -> None:
+    _check_packing(cfg)
     per_pass = cfg.train.micro_batch * dp
-    if cfg.task == "sft" and cfg.train.global_batch % per_pass:
+    if cfg.parallel.vp > 1:
+        per_pass *= cfg.parallel.pp  # the interleaved schedule takes micro-batches in groups of one per stage
+    if cfg.task == "sft" and not cfg.train.pack_tokens and cfg.train.global_batch % per_pass:
         raise UserError(
             f"train.global_batch is {cfg.train.global_batch}, which is not a multiple of train.micro_batch * "
-            f"data-parallel size = {cfg.train.micro_batch} * {dp}; choose {_round_up(cfg.train.global_batch, per_pass)}"
+            f"data-parallel size{' * parallel.pp' * (cfg.parallel.vp > 1)} = {per_pass}; "
+            f"choose {_round_up(cfg.train.global_batch, per_pass)}"
         )
     prompts = cfg.grpo.prompts_per_step
     if cfg.task == "grpo" and prompts % dp:
@@ -138,14 +186,17 @@ def _check_numbers(cfg: RunConfig) -> None:
         ("seed", cfg.seed, 0),
         ("parallel.tp", cfg.parallel.tp, 1),
         ("parallel.pp", cfg.parallel.pp, 1),
+        ("parallel.vp", cfg.parallel.vp, 1),
         ("parallel.cp", cfg.parallel.cp, 1),
         ("parallel.dp", cfg.parallel.dp, 0),
         ("optim.warmup_steps", cfg.optim.warmup_steps, 0),
         ("optim.weight_decay", cfg.optim.weight_decay, 0),
         ("optim.clip_grad", cfg.optim.clip_grad, 0),
+        ("optim.skip_spikes", cfg.optim.skip_spikes, 0),
         ("train.steps", cfg.train.steps, 1),
         ("train.global_batch", cfg.train.global_batch, 1),
         ("train.micro_batch", cfg.train.micro_batch, 1),
+        ("train.pack_tokens", cfg.train.pack_tokens, 0),
         ("train.seq_length", cfg.train.seq_length, 16),
         ("train.save_every", cfg.train.save_every, 1),
         ("train.keep_checkpoints", cfg.train.keep_checkpoints, 1),
@@ -160,8 +211,8 @@ def _check_numbers(cfg: RunConfig) -> None:
         ("eval.every", cfg.eval.every, 0),
     ]
     above_zero = [
+        ("train.hang_minutes", cfg.train.hang_minutes),
         ("optim.lr", cfg.optim.lr),
-        ("optim.eps", cfg.optim.eps),
         ("rollout.temperature", cfg.rollout.temperature),
         ("eval.temperature", cfg.eval.temperature),
     ]

@@ -1,12 +1,13 @@
-"""Micro-batches: padded tensors cut for this context-parallel rank.
+"""Micro-batches: the sequences of a global batch as tensors, this data- and context-parallel rank's share of them.
 
-Shapes: B sequences, T positions (of this context-parallel rank).  Position t of `tokens_BT` predicts `targets_BT[t]`,
-the token after it; `mask_BT` is 1 where that prediction counts.
+Shapes: B rows, T positions (of this context-parallel rank), S sequences.  Padded, every sequence is a row of its own;
+packed, there is one row with the sequences one after the other.  Position t of `tokens_BT` predicts `targets_BT[t]`, the
+token after it; `mask_BT` is 1 where that prediction counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,12 @@ import torch
 from torch import Tensor
 
 from fleming_nemo.config.errors import UserError
+from fleming_nemo.config.schema import RunConfig
+from fleming_nemo.config.validate import pack_multiple
+from fleming_nemo.data import packing
 from fleming_nemo.parallel import groups
+
+from megatron.core.packed_seq_params import PackedSeqParams  # isort: skip
 
 
 @dataclass
@@ -23,12 +29,17 @@ class MicroBatch:
 
     tokens_BT: Tensor
     positions_BT: Tensor
+    """Place of each token in its sequence."""
     targets_BT: Tensor
     mask_BT: Tensor
-    weight_B: Tensor
-    """Advantage of each sequence (GRPO); ones in SFT."""
+    sequence_BT: Tensor
+    """Which of the S sequences a token belongs to; 0 on padding."""
     reference_BT: Tensor
     """Log-probabilities recorded by the rollout engine (GRPO); zeros in SFT."""
+    weight_S: Tensor
+    """Advantage of each sequence (GRPO); ones in SFT."""
+    packed: PackedSeqParams | None
+    """Where the sequences of a pack begin and end, over all context-parallel ranks; None for padded rows."""
 
 
 @dataclass
@@ -42,23 +53,36 @@ class Sample:
     """Rollout log-probability of each token with mask 1, in order."""
 
 
-def micro_batches(samples: Sequence[Sample], micro_batch: int, seq_length: int, pad_id: int) -> list[MicroBatch]:
-    """Cut this rank's samples into micro-batches of sequences of similar length.
+def micro_batches(
+    lengths: Sequence[int], read: Callable[[int], Sample], cfg: RunConfig, pad_id: int
+) -> list[MicroBatch]:
+    """This rank's micro-batches of a global batch.
 
-    The padded length is the longest of a micro-batch, except under pipeline parallelism, where stages agree on
-    `seq_length` beforehand.
+    Args:
+        lengths: tokens of every sequence of the global batch; the same on all ranks.
+        read: the sequence of an index into `lengths`; asked only for this rank's.
+        pad_id: any token id; what is computed on it counts nowhere.
+
+    Raises:
+        UserError: a sequence is longer than `train.seq_length`.
     """
+    check_length(max(lengths), cfg.train.seq_length)
     layout = groups.current()
-    by_length = sorted(samples, key=lambda s: len(s.tokens))
-    multiple = 2 * layout.cp * layout.tp
-    batches = []
-    for start in range(0, len(by_length), micro_batch):
-        part = by_length[start : start + micro_batch]
-        longest = len(part[-1].tokens)
-        check_length(longest, seq_length)
-        length = seq_length if layout.pp > 1 else -(-longest // multiple) * multiple
-        batches.append(_collate(part, length, pad_id, layout.cp, layout.cp_rank))
-    return batches
+    multiple = pack_multiple(cfg)
+    if cfg.train.pack_tokens:
+        aligned = [_round_up(n, _alignment(layout)) for n in lengths]
+        group = layout.pp if cfg.parallel.vp > 1 else 1
+        dealt = packing.plan(aligned, cfg.train.pack_tokens, layout.dp, group)
+        sizes = [[max(multiple, _round_up(sum(aligned[i] for i in pack), multiple)) for pack in r] for r in dealt]
+    else:
+        dealt = _rows(lengths, cfg.train.micro_batch, layout.dp)
+        sizes = [[_round_up(max(lengths[i] for i in rows), multiple) for rows in r] for r in dealt]
+    if layout.pp > 1:  # the stages of a pipeline agree on one shape beforehand
+        largest = max(map(max, sizes))
+        sizes = [[largest] * len(r) for r in sizes]
+    collate = _pack if cfg.train.pack_tokens else _pad
+    mine = zip(dealt[layout.dp_rank], sizes[layout.dp_rank], strict=True)
+    return [collate([read(i) for i in part], size, pad_id, layout) for part, size in mine]
 
 
 def check_length(longest: int, seq_length: int) -> None:
@@ -67,28 +91,67 @@ def check_length(longest: int, seq_length: int) -> None:
         raise UserError(f"a sequence has {longest} tokens; train.seq_length={seq_length} is too short for it")
 
 
-def _collate(samples: Sequence[Sample], length: int, pad_id: int, cp: int, cp_rank: int) -> MicroBatch:
-    shape = (len(samples), length)
-    tokens, targets = np.full(shape, pad_id), np.full(shape, pad_id)
-    mask, reference = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    for row, sample in enumerate(samples):
-        n = len(sample.tokens)
-        tokens[row, :n] = sample.tokens
-        targets[row, : n - 1] = sample.tokens[1:]
-        mask[row, : n - 1] = sample.mask[1:]
-        if sample.logprobs is not None:
-            reference[row, np.flatnonzero(mask[row])] = sample.logprobs
-    positions = np.tile(np.arange(length), (len(samples), 1))
-    parts = [torch.from_numpy(x) for x in (tokens, positions, targets, mask, reference)]
+def _rows(lengths: Sequence[int], micro_batch: int, ranks: int) -> list[list[list[int]]]:
+    """Neighbours by length share a forward pass, so that little is padded; ranks take every `ranks`-th of them."""
+    by_length = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    shares = [by_length[rank::ranks] for rank in range(ranks)]
+    return [[share[n : n + micro_batch] for n in range(0, len(share), micro_batch)] for share in shares]
+
+
+def _pad(samples: list[Sample], size: int, pad_id: int, layout: groups.Layout) -> MicroBatch:
+    rows = [_row(sample, n, size, pad_id, layout) for n, sample in enumerate(samples)]
+    return _micro_batch(samples, [np.stack(column) for column in zip(*rows, strict=True)], None)
+
+
+def _pack(samples: list[Sample], size: int, pad_id: int, layout: groups.Layout) -> MicroBatch:
+    lengths = [_round_up(len(sample.tokens), _alignment(layout)) for sample in samples]
+    rows = [_row(s, n, length, pad_id, layout) for n, (s, length) in enumerate(zip(samples, lengths, strict=True))]
+    if rest := size - sum(lengths):  # a sequence of padding, which nobody else attends to
+        nothing = Sample(np.full(rest, pad_id), np.zeros(rest))
+        rows.append(_row(nothing, 0, rest, pad_id, layout))
+        lengths.append(rest)
+    ends = torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32, device=groups.device())
+    longest = max(lengths)
+    packed = PackedSeqParams(
+        qkv_format="thd", cu_seqlens_q=ends, cu_seqlens_kv=ends, max_seqlen_q=longest, max_seqlen_kv=longest
+    )
+    columns = [np.concatenate(column)[None] for column in zip(*rows, strict=True)]
+    return _micro_batch(samples, columns, packed)
+
+
+def _row(sample: Sample, number: int, length: int, pad_id: int, layout: groups.Layout) -> list[np.ndarray]:
+    """One sequence padded to `length` and cut for this context-parallel rank, column by column of `MicroBatch`."""
+    n = len(sample.tokens)
+    tokens, targets = np.full(length, pad_id), np.full(length, pad_id)
+    mask, reference = np.zeros(length, np.float32), np.zeros(length, np.float32)
+    tokens[:n] = sample.tokens
+    targets[: n - 1] = sample.tokens[1:]
+    mask[: n - 1] = sample.mask[1:]
+    if sample.logprobs is not None:
+        reference[np.flatnonzero(mask)] = sample.logprobs
+    columns = [tokens, np.arange(length), targets, mask, np.full(length, number), reference]
+    return [zigzag(column, layout.cp, layout.cp_rank) for column in columns]
+
+
+def _micro_batch(samples: list[Sample], columns: list[np.ndarray], packed: PackedSeqParams | None) -> MicroBatch:
     device = groups.device()
-    tokens_BT, positions_BT, targets_BT, mask_BT, reference_BT = (zigzag(x, cp, cp_rank).to(device) for x in parts)
-    weight_B = torch.tensor([s.weight for s in samples], dtype=torch.float32, device=device)
-    return MicroBatch(tokens_BT, positions_BT, targets_BT, mask_BT, weight_B, reference_BT)
+    weight_S = torch.tensor([s.weight for s in samples], dtype=torch.float32, device=device)
+    tokens, positions, targets, mask, sequence, reference = (torch.from_numpy(c).to(device) for c in columns)
+    return MicroBatch(tokens, positions, targets, mask, sequence, reference, weight_S, packed)
 
 
-def zigzag(x_BT: Tensor, cp: int, cp_rank: int) -> Tensor:
+def zigzag(x_T: np.ndarray, cp: int, cp_rank: int) -> np.ndarray:
     """Chunks `cp_rank` and `2 * cp - 1 - cp_rank` of 2 * cp: every rank gets the same share of causal work."""
     if cp == 1:
-        return x_BT
-    chunks = x_BT.chunk(2 * cp, dim=1)
-    return torch.cat([chunks[cp_rank], chunks[2 * cp - 1 - cp_rank]], dim=1)
+        return x_T
+    chunks = np.split(x_T, 2 * cp)
+    return np.concatenate([chunks[cp_rank], chunks[2 * cp - 1 - cp_rank]])
+
+
+def _alignment(layout: groups.Layout) -> int:
+    """What the length of a packed sequence divides by: two equal chunks for every context-parallel rank."""
+    return 2 * layout.cp if layout.cp > 1 else 1
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple

@@ -115,6 +115,11 @@ class Corpus:
     def __len__(self) -> int:
         return self.manifest["documents"]
 
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of every document."""
+        return self._tokens.sequence_lengths
+
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         # copies: megatron-core unmaps the file with the dataset, and a view that outlives it is a segmentation fault
         return self._tokens[index].copy(), self._mask[index].copy()

@@ -41,13 +41,13 @@ def paper(temperature: float, num_tokens: int) -> Objective:
         logits_NV = distribution.logits(raw_NV, layout.tp_rank)
         entropy_N = entropy(logits_NV)
         logp_N = token_logprobs(logits_NV, targets_N)
-        total = -(logp_N * batch.weight_B[sequence_N]).sum()
+        total = -(logp_N * batch.weight_S[sequence_N]).sum()
         gap_N = (logp_N.detach() - batch.reference_BT[batch.mask_BT.bool()]).double()
         tokens = torch.tensor(float(logp_N.numel()), device=logp_N.device)
         return LossSum(
             total=total,
             # a sequence is cut over the context-parallel ranks, but it is one sequence
-            count=len(batch.weight_B) if layout.cp_rank == 0 else 0,
+            count=len(batch.weight_S) if layout.cp_rank == 0 else 0,
             sums={
                 "entropy": (entropy_N.sum(), tokens),
                 "mismatch_kl": ((torch.expm1(gap_N) - gap_N).sum(), tokens),

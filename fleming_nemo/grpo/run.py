@@ -79,7 +79,9 @@ def run(cfg: RunConfig) -> dict[str, Any]:
             for group, row in zip(episodes_PG, advantage_PG, strict=True)
             for episode, advantage in zip(group, row, strict=True)
         ]
-        batches = micro_batches(samples, cfg.train.micro_batch, cfg.train.seq_length, chat.pad_id)
+        # dealt out anew over all ranks: one may have drawn much longer responses than another
+        everyone = [s for part in groups.gather_over_dp(samples) for s in part]
+        batches = micro_batches([len(s.tokens) for s in everyone], everyone.__getitem__, cfg, chat.pad_id)
         lr = learning_rate(cfg.optim, step, steps)
         metrics = engine.train_step(batches, loss, lr)
         clock.append(time.perf_counter())
@@ -89,7 +91,7 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         metrics |= _statistics(episodes_PG, reward_PG)
         if cfg.eval.every and (step + 1) % cfg.eval.every == 0:
             metrics["heldout_accuracy"] = quick_accuracy(cfg, engine, chat, step + 1)
-        tokens = layout.dp * sum(len(s.tokens) for s in samples)
+        tokens = sum(len(s.tokens) for s in everyone)
         seconds = {name: round(b - a, 3) for name, a, b in zip(("generate", "train"), clock, clock[1:], strict=False)}
         speed = round(tokens / (clock[-1] - clock[0]))
         run_directory.log(
@@ -128,8 +130,8 @@ def _questions(
 
 def _sample(episode: Episode, advantage: float) -> Sample:
     prompt, rollout = episode.prompt, episode.rollout
-    tokens = np.array([*prompt, *rollout.tokens])
-    mask = np.concatenate([np.zeros(len(prompt)), np.ones(len(rollout.tokens))])
+    tokens = np.array([*prompt, *rollout.tokens], dtype=np.int32)
+    mask = np.arange(len(tokens)) >= len(prompt)
     return Sample(tokens, mask, weight=float(advantage), logprobs=rollout.logprobs)
 
 

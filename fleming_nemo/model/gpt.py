@@ -1,4 +1,4 @@
-"""Build a Qwen2.5- or Qwen3-shaped GPTModel for this rank."""
+"""Build this rank's part of a Qwen2.5-, Qwen3- or Llama-shaped GPTModel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def padded_vocab_size(shape: ArchShape, tp: int) -> int:
 
 def transformer_config(shape: ArchShape, model: ModelConfig, parallel: ParallelConfig) -> TransformerConfig:
     """megatron-core's description of the network; fusions that need CUDA extensions are off."""
-    bf16 = model.precision == "bf16"
+    bf16 = model.precision != "fp32"
+    layers = shape.num_layers // (parallel.pp * parallel.vp)
+    recomputed = layers if model.recompute == -1 else model.recompute
     return TransformerConfig(
         num_layers=shape.num_layers,
         hidden_size=shape.hidden_size,
@@ -44,11 +46,12 @@ def transformer_config(shape: ArchShape, model: ModelConfig, parallel: ParallelC
         pipeline_dtype=torch.bfloat16 if bf16 else torch.float32,
         tensor_model_parallel_size=parallel.tp,
         pipeline_model_parallel_size=parallel.pp,
+        virtual_pipeline_model_parallel_size=parallel.vp if parallel.vp > 1 else None,
         context_parallel_size=parallel.cp,
         sequence_parallel=parallel.sequence_parallel,
-        recompute_granularity="full" if model.recompute else None,
-        recompute_method="uniform" if model.recompute else None,
-        recompute_num_layers=1 if model.recompute else None,
+        recompute_granularity="full" if recomputed else None,
+        recompute_method="block" if recomputed else None,
+        recompute_num_layers=recomputed or None,
         # the usual 0.02 suits a width of some thousands; a narrow network with it hardly attends to anything at first
         init_method_std=shape.hidden_size**-0.5,
         # weights drawn on the CPU from one stream do not depend on the tensor-parallel size
@@ -59,25 +62,38 @@ def transformer_config(shape: ArchShape, model: ModelConfig, parallel: ParallelC
         bias_activation_fusion=False,
         apply_rope_fusion=False,
         persist_layer_norm=False,
+        # With two pipeline ranks the previous and the next peer of the interleaved schedule are one rank, and batched
+        # sends and receives between them get mixed up without an error.
+        overlap_p2p_comm=parallel.vp > 1,
+        batch_p2p_comm=parallel.vp == 1,
         batch_p2p_sync=False,
         # the loss function returns (sum, count); gradients are divided by the count of the whole batch
         calculate_per_token_loss=True,
     )
 
 
-def build(shape: ArchShape, model: ModelConfig, parallel: ParallelConfig) -> Any:
-    """This rank's part of the network, with random weights of the current seed, on this rank's device."""
+def build(shape: ArchShape, model: ModelConfig, parallel: ParallelConfig) -> list[Any]:
+    """This rank's part of the network, with random weights of the current seed, on this rank's device.
+
+    One GPTModel; under the interleaved pipeline schedule one for each of `parallel.vp` chunks.
+    """
     layout = groups.current()
     config = transformer_config(shape, model, parallel)
-    return GPTModel(
-        config=config,
-        transformer_layer_spec=block_spec(config),
-        vocab_size=padded_vocab_size(shape, parallel.tp),
-        max_sequence_length=shape.max_positions,
-        pre_process=layout.first_stage,
-        post_process=layout.last_stage,
-        parallel_output=True,
-        share_embeddings_and_output_weights=shape.tied,
-        position_embedding_type="rope",
-        rotary_base=shape.rope_theta,
-    ).to(groups.device())
+    chunks = []
+    for chunk in range(parallel.vp):
+        stage = chunk if parallel.vp > 1 else None
+        network = GPTModel(
+            config=config,
+            transformer_layer_spec=block_spec(config, stage),
+            vocab_size=padded_vocab_size(shape, parallel.tp),
+            max_sequence_length=shape.max_positions,
+            pre_process=layout.first_stage and chunk == 0,
+            post_process=layout.last_stage and chunk == parallel.vp - 1,
+            parallel_output=True,
+            share_embeddings_and_output_weights=shape.tied,
+            position_embedding_type="rope",
+            rotary_base=shape.rope_theta,
+            vp_stage=stage,
+        )
+        chunks.append(network.to(groups.device()))
+    return chunks

@@ -30,10 +30,19 @@ class Layout:
     cp: int
     dp: int
     tp_rank: int
+    pp_rank: int
     cp_rank: int
     dp_rank: int
-    first_stage: bool
-    last_stage: bool
+
+    @property
+    def first_stage(self) -> bool:
+        """Whether this rank holds the embedding."""
+        return self.pp_rank == 0
+
+    @property
+    def last_stage(self) -> bool:
+        """Whether this rank holds the output layer."""
+        return self.pp_rank == self.pp - 1
 
     def sizes(self) -> dict[str, int]:
         """{"tp", "pp", "cp", "dp"} as summary.json wants them."""
@@ -53,6 +62,7 @@ def init(parallel: ParallelConfig, seed: int) -> Layout:
     parallel_state.initialize_model_parallel(
         tensor_model_parallel_size=parallel.tp,
         pipeline_model_parallel_size=parallel.pp,
+        virtual_pipeline_model_parallel_size=parallel.vp if parallel.vp > 1 else None,
         context_parallel_size=parallel.cp,
     )
     torch.manual_seed(seed)
@@ -69,10 +79,9 @@ def current() -> Layout:
         cp=ps.get_context_parallel_world_size(),
         dp=ps.get_data_parallel_world_size(),
         tp_rank=ps.get_tensor_model_parallel_rank(),
+        pp_rank=ps.get_pipeline_model_parallel_rank(),
         cp_rank=ps.get_context_parallel_rank(),
         dp_rank=ps.get_data_parallel_rank(),
-        first_stage=ps.is_pipeline_first_stage(),
-        last_stage=ps.is_pipeline_last_stage(),
     )
 
 

@@ -52,6 +52,9 @@ class CoreAttention(nn.Module):
     Shapes as in megatron-core: query [sq, b, n, d], key and value [sk, b, g, d], result [sq, b, n*d].
     `attention_mask` [b, sk_max], True where a key is a real token, is given only in generation, where prompts of
     different length are padded on the left.
+
+    Packed sequences (`packed_seq_params`) come without the batch dimension: [t, n, d] in, [t, n*d] out.  No token sees
+    another sequence than its own.  Under context parallelism every sequence is cut in zigzag chunks by itself.
     """
 
     def __init__(
@@ -81,6 +84,8 @@ class CoreAttention(nn.Module):
         packed_seq_params: Any = None,
         **_: Any,
     ) -> Tensor:
+        if packed_seq_params is not None:
+            return self._packed(query, key, value, packed_seq_params.cu_seqlens_q)
         mask: Tensor | None = None
         if self.cp_group is not None:
             mask = zigzag_mask(query.size(0), self.cp_group.rank(), self.cp_group.size(), query.device)
@@ -93,11 +98,36 @@ class CoreAttention(nn.Module):
         )
         return out.permute(2, 0, 1, 3).reshape(query.size(0), query.size(1), -1)
 
+    def _packed(self, query: Tensor, key: Tensor, value: Tensor, cu_seqlens: Tensor) -> Tensor:
+        """Each sequence by itself: exact work, and the fused causal kernel wherever the sequence is whole."""
+        cp, rank = (1, 0) if self.cp_group is None else (self.cp_group.size(), self.cp_group.rank())
+        lengths = [n // cp for n in cu_seqlens.diff().tolist()]  # of this rank's share
+        parts = zip(query.split(lengths), *(self._sequences(x, lengths) for x in (key, value)), strict=True)
+        outputs = []
+        for q, k, v in parts:
+            mask = zigzag_mask(q.size(0), rank, cp, q.device) if cp > 1 else None
+            q, k, v = (x.transpose(0, 1).unsqueeze(0) for x in (q, k, v))
+            out = F.scaled_dot_product_attention(
+                q, k, v, attn_mask=mask, is_causal=mask is None, scale=self.scale, enable_gqa=True
+            )
+            outputs.append(out[0].transpose(0, 1))
+        return torch.cat(outputs).flatten(1)
+
+    def _sequences(self, x: Tensor, lengths: list[int]) -> list[Tensor]:
+        """Whole sequences [n, ...] in order, from this rank's share [t, ...] of each of them."""
+        if self.cp_group is None:
+            return list(x.split(lengths))
+        return [_in_order(part) for part in _AllGather.apply(x, self.cp_group).split(lengths, 1)]
+
     def _gather_sequence(self, x: Tensor) -> Tensor:
         """[s/cp, ...] in zigzag chunks -> [s, ...] in sequence order."""
-        parts = _AllGather.apply(x, self.cp_group)
-        half = x.size(0) // 2
-        return torch.cat([*parts[:, :half], *reversed(list(parts[:, half:]))])
+        return _in_order(_AllGather.apply(x, self.cp_group))
+
+
+def _in_order(parts: Tensor) -> Tensor:
+    """[cp, s/cp, ...]: every rank's two zigzag chunks -> [s, ...] in sequence order."""
+    half = parts.size(1) // 2
+    return torch.cat([*parts[:, :half], *reversed(list(parts[:, half:]))])
 
 
 def zigzag_mask(local: int, rank: int, size: int, device: torch.device) -> Tensor:
@@ -121,8 +151,8 @@ def left_padded_mask(valid_bk: Tensor, num_queries: int) -> Tensor:
     return (valid_bk[:, None, None, :] & causal) | itself
 
 
-def block_spec(config: Any) -> TransformerBlockSubmodules:
-    """The decoder block of one pipeline stage for a TransformerConfig."""
+def block_spec(config: Any, vp_stage: int | None = None) -> TransformerBlockSubmodules:
+    """The decoder block of one pipeline chunk for a TransformerConfig."""
     spec = get_gpt_layer_local_spec(qk_layernorm=config.qk_layernorm, normalization="RMSNorm")
     layer: Any = spec.submodules
     layer.input_layernorm = layer.pre_mlp_layernorm = RMSNorm
@@ -131,4 +161,5 @@ def block_spec(config: Any) -> TransformerBlockSubmodules:
         attention.q_layernorm = attention.k_layernorm = RMSNorm
     attention.core_attention = CoreAttention
     # the block's own final norm refuses sequence parallelism, so it is replaced as well
-    return TransformerBlockSubmodules(layer_specs=[spec] * get_num_layers_to_build(config), layer_norm=RMSNorm)
+    num_layers = get_num_layers_to_build(config, vp_stage=vp_stage)
+    return TransformerBlockSubmodules(layer_specs=[spec] * num_layers, layer_norm=RMSNorm)

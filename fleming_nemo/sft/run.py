@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +59,12 @@ def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:
         began = time.perf_counter()
         start_at, count = step * train_cfg.global_batch, train_cfg.global_batch
         indices = take(start_at, count, len(corpus), cfg.seed, cfg.data.shuffle)
-        # ranks take every dp-th sample by length, so that all have about the same work
-        by_length = sorted((Sample(*corpus[i]) for i in indices), key=lambda s: len(s.tokens))
-        mine = by_length[layout.dp_rank :: layout.dp]
-        batches = micro_batches(mine, train_cfg.micro_batch, train_cfg.seq_length, chat.pad_id)
+        lengths = corpus.lengths[indices].tolist()
+        batches = micro_batches(lengths, partial(_sample, corpus, indices), cfg, chat.pad_id)
         lr = learning_rate(cfg.optim, step, train_cfg.steps)
         metrics = engine.train_step(batches, objective, lr)
         seconds = time.perf_counter() - began
-        tokens = sum(len(s.tokens) for s in by_length)
+        tokens = sum(lengths)
         run.log(
             {"step": step + 1, "stage": cfg.stage, **metrics, "lr": lr, "tokens_per_second": round(tokens / seconds)}
         )
@@ -73,3 +72,7 @@ def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:
         if (step + 1) % train_cfg.save_every == 0 or step + 1 == train_cfg.steps:
             checkpoint.save(engine, run.path, step + 1, {}, train_cfg.keep_checkpoints)
     return engine, chat, run
+
+
+def _sample(corpus: Corpus, indices: list[int], number: int) -> Sample:
+    return Sample(*corpus[indices[number]])

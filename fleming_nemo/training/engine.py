@@ -55,10 +55,24 @@ class Engine:
         self.cfg = cfg
         self.shape = shape
         self.layout = groups.current()
-        model = gpt.build(shape, cfg.model, cfg.parallel)
-        model.config.finalize_model_grads_func = finalize_model_grads
-        ddp = DistributedDataParallelConfig(grad_reduce_in_fp32=True, use_distributed_optimizer=True)
-        self.model = DistributedDataParallel(config=model.config, ddp_config=ddp, module=model)
+        chunks = gpt.build(shape, cfg.model, cfg.parallel)
+        chunks[0].config.finalize_model_grads_func = finalize_model_grads  # one config for all chunks
+        overlap = cfg.parallel.overlap
+        ddp = DistributedDataParallelConfig(
+            grad_reduce_in_fp32=True,
+            use_distributed_optimizer=True,
+            overlap_grad_reduce=overlap,
+            overlap_param_gather=overlap,
+        )
+        self.model = [
+            # later chunks are reduced beside the computation of earlier ones: one bucket each will do
+            DistributedDataParallel(config=c.config, ddp_config=ddp, module=c, disable_bucketing=n > 0)
+            for n, c in enumerate(chunks)
+        ]
+        if overlap:
+            no_sync = [chunk.no_sync for chunk in self.model]
+            chunks[0].config.no_sync_func = no_sync if len(no_sync) > 1 else no_sync[0]
+        self._gather_pending = False
         optim = cfg.optim
         bf16 = cfg.model.precision == "bf16"
         self.optimizer = get_megatron_optimizer(
@@ -68,20 +82,33 @@ class Engine:
                 weight_decay=optim.weight_decay,
                 adam_beta1=optim.beta1,
                 adam_beta2=optim.beta2,
-                adam_eps=optim.eps,
                 clip_grad=optim.clip_grad,
                 bf16=bf16,
                 params_dtype=torch.bfloat16 if bf16 else torch.float32,
                 use_distributed_optimizer=True,
             ),
-            [self.model],
+            self.model,
         )
         self._forward_backward = get_forward_backward_func()
 
     @property
+    def networks(self) -> list[Any]:
+        """The GPTModels of this rank, one for each model chunk, with their weights complete.
+
+        Under `parallel.overlap` the parameters updated by other data-parallel ranks arrive during the next forward
+        pass; whoever looks at the weights before that has to wait for them, all ranks together.
+        """
+        if self._gather_pending:
+            for chunk in self.model:
+                chunk.start_param_sync(force_sync=True)
+            self._gather_pending = False
+        return [chunk.module for chunk in self.model]
+
+    @property
     def network(self) -> Any:
-        """The GPTModel inside the data-parallel wrapper."""
-        return self.model.module
+        """The one GPTModel of this rank; generation needs a model that is not cut into chunks."""
+        (network,) = self.networks
+        return network
 
     def weights_changed(self) -> None:
         """Tell the optimizer that the weights were filled from outside, so that its fp32 copies follow."""
@@ -101,8 +128,9 @@ class Engine:
             group["lr"] = lr
             # megatron-core marks norms and biases with wd_mult 0 and leaves it to the caller to apply that
             group["weight_decay"] = self.cfg.optim.weight_decay * group["wd_mult"]
-        self.model.train()
-        self.model.zero_grad_buffer()
+        for chunk in self.model:
+            chunk.train()
+            chunk.zero_grad_buffer()
         self.optimizer.zero_grad()
         reduced = self._run(batches, objective, forward_only=False)
         self.optimizer.prepare_grads()  # the norm is taken of what it copies
@@ -110,22 +138,26 @@ class Engine:
         if not math.isfinite(grad_norm):
             raise RuntimeError(f"the gradient norm is {grad_norm}; the step was not taken")
         self.optimizer.step()
+        self._gather_pending = self.cfg.parallel.overlap
         return self._reduce(reduced) | {"grad_norm": grad_norm}
 
     @torch.no_grad()
     def evaluate(self, batches: list[MicroBatch], objective: Objective) -> dict[str, float]:
         """The same numbers without gradient and update."""
-        self.model.eval()
+        for chunk in self.model:
+            chunk.eval()
         return self._reduce(self._run(batches, objective, forward_only=True))
 
     def _run(self, batches: list[MicroBatch], objective: Objective, forward_only: bool) -> list[dict[str, Tensor]]:
+        rows, local_length = batches[0].tokens_BT.shape
+        iterators = [iter(batches) for _ in self.model]
         return self._forward_backward(
             forward_step_func=partial(_forward_step, objective),
-            data_iterator=iter(batches),
-            model=[self.model],
+            data_iterator=iterators if len(iterators) > 1 else iterators[0],
+            model=self.model,
             num_microbatches=len(batches),
-            seq_length=self.cfg.train.seq_length,
-            micro_batch_size=batches[0].tokens_BT.size(0),
+            seq_length=local_length * self.layout.cp,
+            micro_batch_size=rows,
             forward_only=forward_only,
         )
 
@@ -155,7 +187,7 @@ class Engine:
 
 def _forward_step(objective: Objective, data: Iterator[MicroBatch], model: Any) -> tuple[Tensor, Callable[..., Any]]:
     batch = next(data)
-    output = model(batch.tokens_BT, batch.positions_BT, None)
+    output = model(batch.tokens_BT, batch.positions_BT, None, packed_seq_params=batch.packed)
 
     def loss_function(logits_BTV: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         loss = objective(logits_BTV, batch)

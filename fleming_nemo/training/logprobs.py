@@ -45,8 +45,8 @@ def trained_positions(logits_BTV: Tensor, batch: MicroBatch) -> tuple[Tensor, Te
 
     Everything after it works on these rows alone: prompts and padding are most of a batch.
     """
-    sequence_N, position_N = batch.mask_BT.nonzero(as_tuple=True)
-    return logits_BTV[sequence_N, position_N], batch.targets_BT[sequence_N, position_N], sequence_N
+    at = batch.mask_BT.nonzero(as_tuple=True)
+    return logits_BTV[at], batch.targets_BT[at], batch.sequence_BT[at]
 
 
 def token_logprobs(logits_NV: Tensor, targets_N: Tensor) -> Tensor:

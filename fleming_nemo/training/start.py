@@ -33,6 +33,6 @@ def start(cfg: RunConfig) -> tuple[Engine, ChatTokenizer]:
     if (folder / "checkpoints").is_dir():
         checkpoint.load_weights(engine, folder)
     else:
-        hf.load(engine.network, folder, shape)
+        hf.load(engine.networks, folder, shape)
         engine.weights_changed()
     return engine, chat

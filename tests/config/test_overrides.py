@@ -40,7 +40,7 @@ def test_text_is_taken_as_it_is(text):
         ("train.steps=abc", "train.steps takes an integer, not 'abc'"),
         ("train.steps=1.5", "train.steps takes an integer, not '1.5'"),
         ("optim.lr=fast", "optim.lr takes a number, not 'fast'"),
-        ("model.recompute=maybe", "model.recompute takes true or false, not 'maybe'"),
+        ("data.shuffle=maybe", "data.shuffle takes true or false, not 'maybe'"),
         ("grpo.mix=[a]", "grpo.mix takes a list of integers, not '[a]'"),
         ("train=3", "train is a section, not an option; set one of train.steps, "),
         ("train.steps", "'train.steps' is not an override; write key=value, for example train.steps=10"),

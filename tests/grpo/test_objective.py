@@ -50,8 +50,10 @@ def batch_of(mask: list[list[int]], weights: list[float], seed: int = 0) -> Micr
         positions_BT=torch.zeros(shape, dtype=torch.long),
         targets_BT=torch.from_numpy(rng.integers(0, 7, shape)),
         mask_BT=torch.tensor(mask, dtype=torch.float32),
-        weight_B=torch.tensor(weights),
+        sequence_BT=torch.arange(shape[0])[:, None].expand(shape),
         reference_BT=torch.from_numpy(rng.normal(-2, 0.3, shape)).float() * torch.tensor(mask),
+        weight_S=torch.tensor(weights),
+        packed=None,
     )
 
 

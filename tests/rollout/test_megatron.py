@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from fleming_nemo.config.presets import ARCHS
-from fleming_nemo.data.batch import Sample, micro_batches
+from fleming_nemo.data.batch import Sample
 from fleming_nemo.grpo import objective
 from fleming_nemo.rollout import megatron
 from fleming_nemo.rollout.megatron import MegatronRollouts
@@ -77,7 +77,7 @@ def test_logprobs_are_those_of_the_sampled_distribution(policy: tuple[Engine, Pa
 def test_trainer_finds_the_same_logprobs(policy: tuple[Engine, Path], temperature: float) -> None:
     engine, _ = policy
     rollouts = sampler(engine).generate(REQUESTS, temperature, 12, 0)
-    batches = micro_batches(as_samples(REQUESTS, rollouts), 4, tiny.SEQ_LENGTH, pad_id=0)
+    batches = tiny.batches(tiny.config(micro_batch=4), as_samples(REQUESTS, rollouts))
     metrics = engine.evaluate(batches, objective.paper(temperature, NUM_TOKENS))
     assert metrics["mismatch_max"] < 1e-5
     assert metrics["mismatch_kl"] < 1e-9
@@ -92,7 +92,7 @@ def test_rollouts_follow_the_weights(weights: dict[str, Path]) -> None:
     after = sampler(engine).generate(REQUESTS, 1.0, 12, 3)
     assert [r.tokens for r in after] != [r.tokens for r in before]
     assert {r.weight_version for r in after} == {3}
-    batches = micro_batches(as_samples(REQUESTS, after), 4, tiny.SEQ_LENGTH, pad_id=0)
+    batches = tiny.batches(tiny.config(micro_batch=4), as_samples(REQUESTS, after))
     assert engine.evaluate(batches, objective.paper(1.0, NUM_TOKENS))["mismatch_max"] < 1e-5
 
 
