@@ -1,22 +1,31 @@
-# make demo    the whole pipeline on this machine (a laptop will do)
-# make test    linters, types and tests
-# Both create .venv on first use and take seconds to notice that nothing changed.
+# make demo          the whole pipeline on this machine (a laptop will do)
+# make test          linters, types and tests, in less than ten minutes
+# make test-slow     the tests that take longer: whole pipelines, jobs on a Slurm of their own, kills by the dozen
+# make test-parity   every parallel layout against one process, as a table
+# All create .venv on first use and take seconds to notice that nothing changed.
 PYTHON      ?= python3.11
 VENV        ?= .venv
 CONSTRAINTS ?= constraints/cpu-py311.txt
 ARGS        ?=
 
-BIN   := $(VENV)/bin
-STAMP := $(VENV)/.installed
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-slow test-parity lint clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
 	$(BIN)/fleming demo $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: $(STAMP)
+	$(PYTEST) -m "slow and not parity" $(ARGS)
+
+test-parity: $(STAMP)
+	$(PYTEST) --quiet tests/distributed/test_parity.py $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

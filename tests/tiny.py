@@ -13,7 +13,7 @@ from fleming_nemo.model import hf
 from fleming_nemo.sft.loss import cross_entropy
 from fleming_nemo.training.engine import Engine, Objective
 
-ARCHITECTURES = ("qwen2.5-tiny", "qwen3-tiny", "nano")
+ARCHITECTURES = ("qwen2.5-tiny", "qwen3-tiny", "nano", "llama-tiny")
 SEQ_LENGTH = 48
 NUM_TOKENS = 3 * min(ARCHS[arch].vocab_size for arch in ARCHITECTURES) // 4
 """Ids in use: of two tensor-parallel ranks one has rows for such ids alone, the other also rows without a token."""
@@ -59,7 +59,7 @@ def save_random(arch: str, folder: Path) -> Path:
 
 
 def samples(count: int = 8, seed: int = 0) -> list[Sample]:
-    """Sequences of different length with made-up advantages and rollout log-probabilities."""
+    """Sequences of different length with made-up advantages and rollout log-probabilities; GRPO's loss is some units."""
     rng = np.random.default_rng(seed)
     made = []
     for _ in range(count):
@@ -69,7 +69,7 @@ def samples(count: int = 8, seed: int = 0) -> list[Sample]:
             Sample(
                 tokens=rng.integers(0, NUM_TOKENS, length),
                 mask=(np.arange(length) >= prompt).astype(np.uint8),
-                weight=float(rng.normal()),
+                weight=0.1 * float(rng.normal()),
                 logprobs=rng.normal(-6, 0.2, length - prompt).astype(np.float32),
             )
         )

@@ -21,6 +21,8 @@ Config = TypeVar("Config")
 def apply(cfg: Config, overrides: Sequence[str]) -> Config:
     """A copy of `cfg` with `["train.steps=10", ...]` set, later ones winning.
 
+    A last part that no other option has will do: `steps=10`.
+
     Errors: UserError for an unknown key (with the nearest ones) and for a value of another type.
     """
     known = {o.key: o for o in options(type(cfg))}
@@ -29,6 +31,7 @@ def apply(cfg: Config, overrides: Sequence[str]) -> Config:
         key, equals, value = text.partition("=")
         if not equals:
             raise UserError(f"{text!r} is not an override; write key=value, for example train.steps=10")
+        key = _whole(key, known)
         try:
             merged = OmegaConf.merge(merged, _nested(key, value, known))
         except (OmegaConfBaseException, YAMLError) as error:
@@ -79,6 +82,13 @@ def nearest(key: str, known: Sequence[str], count: int = 3) -> list[str]:
 
     ranked = sorted(known, key=likeness, reverse=True)[:count]
     return [k for k in ranked if likeness(k) > max(0.5, likeness(ranked[0]) - 0.15)]
+
+
+def _whole(key: str, known: dict[str, Option]) -> str:
+    if key in known:
+        return key
+    ending = [k for k in known if k.endswith(f".{key}")]
+    return ending[0] if len(ending) == 1 else key
 
 
 def _nested(key: str, value: str, known: dict[str, Option]) -> Any:

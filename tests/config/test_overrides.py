@@ -35,7 +35,8 @@ def test_text_is_taken_as_it_is(text):
     "override, sentence",
     [
         ("trian.steps=3", "there is no option 'trian.steps'; did you mean train.steps"),
-        ("lr=3", "there is no option 'lr'; did you mean optim.lr"),
+        ("lrr=3", "there is no option 'lrr'; did you mean optim.lr"),
+        ("temperature=3", "there is no option 'temperature'; did you mean rollout.temperature or eval.temperature"),
         ("zzzz=1", "there is no option 'zzzz'; --help lists the options"),
         ("train.steps=abc", "train.steps takes an integer, not 'abc'"),
         ("train.steps=1.5", "train.steps takes an integer, not '1.5'"),
@@ -50,6 +51,11 @@ def test_a_wrong_override_is_one_sentence(override, sentence):
     with pytest.raises(UserError) as error:
         apply(RunConfig(), [override])
     assert str(error.value).startswith(sentence)
+
+
+def test_the_last_part_will_do_where_only_one_option_has_it():
+    cfg = apply(RunConfig(), ["precision=fp8", "lr=2e-5", "run_dir=here"])
+    assert (cfg.model.precision, cfg.optim.lr, cfg.run_dir) == ("fp8", 2e-5, "here")
 
 
 def test_demo_options_are_reached_through_their_stage():

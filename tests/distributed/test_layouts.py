@@ -3,7 +3,8 @@
 Every layout starts from one Hugging Face folder, takes three steps of SFT and three of GRPO (with made-up advantages
 and rollout log-probabilities) over the same sequences, and must report what one process reports, in fp32 within 1e-5.
 
-In bf16, where every layout rounds in other places, one step must agree within 5e-3.
+In bf16, where every layout rounds in other places, one step must agree within 5e-3.  `test_parity.py` holds the whole
+table: more layouts, eight steps, both precisions.
 
 Not covered: several nodes, NCCL.
 """
@@ -14,51 +15,35 @@ from typing import Any
 import pytest
 import tiny
 import work
-from harness import Case, Failure, Harness
+from harness import Case, Harness, value
+from layouts import config, world
 
 from fleming_nemo.config.presets import ARCHS
 
-SIZES: dict[str, dict[str, Any]] = {
-    "tp2": {"tp": 2},
-    "tp2+sp": {"tp": 2, "sequence_parallel": True},
-    "pp2": {"pp": 2},
-    "cp2": {"cp": 2},
-    "dp2": {},
-    "tp2 dp2": {"tp": 2},
-    "tp2+sp cp2": {"tp": 2, "sequence_parallel": True, "cp": 2},
-    "tp2 pp2": {"tp": 2, "pp": 2},
-}
-LAYOUTS = [
-    (arch, layout) for arch in ("qwen2.5-tiny", "qwen3-tiny") for layout in ("tp2", "tp2+sp", "pp2", "cp2", "dp2")
-]
+LAYOUTS = [("qwen2.5-tiny", layout) for layout in ("tp2+sp", "pp2", "cp2", "dp2", "pp2 vp2", "packed tp2+sp")]
+LAYOUTS += [("qwen3-tiny", layout) for layout in ("tp2", "tp2+sp cp2", "dp2 overlap", "packed cp2")]
 # embedding and output weights are one tensor in it, and on two stages under pipeline parallelism
-LAYOUTS += [("nano", "tp2"), ("nano", "pp2")]
-LAYOUTS += [("qwen2.5-tiny", "tp2 dp2"), ("qwen3-tiny", "tp2+sp cp2"), ("nano", "tp2 pp2")]
-MICRO_BATCHES = [("dp2", 1), ("dp2", 4), ("pp2", 1), ("pp2", 4), ("cp2", 4), ("tp2", 1)]
-BF16 = ("tp2+sp", "pp2", "cp2", "dp2")
-LOPSIDED = ("tp2", "pp2", "cp2", "dp2")
-
-
-def world(layout: str) -> int:
-    return 4 if " " in layout else 2
+LAYOUTS += [("nano", layout) for layout in ("tp2 pp2", "pp2 vp2", "packed pp2")]
+LAYOUTS += [("llama-tiny", "tp2 dp2")]
+MICRO_BATCHES = [("dp2", 1), ("dp2", 4), ("pp2", 4), ("cp2", 4)]
+BF16 = ("tp2+sp", "pp2", "packed cp2")
+LOPSIDED = ("tp2", "pp2", "cp2", "dp2", "packed dp2")
 
 
 @pytest.fixture(scope="module")
 def results(harness: Harness, weights: dict[str, Path]) -> dict[str, Any]:
-    cases = [
-        Case(f"{a} {n}", work.both_objectives, (tiny.config(a, **SIZES[n]), weights[a]), world(n)) for a, n in LAYOUTS
-    ]
+    cases = [Case(f"{a} {n}", work.both_objectives, (config(a, n), weights[a]), world(n)) for a, n in LAYOUTS]
     arch = "qwen2.5-tiny"
     for layout, size in MICRO_BATCHES:
-        cfg = tiny.config(arch, micro_batch=size, **SIZES[layout])
+        cfg = config(arch, layout, micro_batch=size)
         cases.append(Case(f"{layout} micro-batch {size}", work.both_objectives, (cfg, weights[arch])))
     for layout in BF16:
-        cfg = tiny.config(arch, precision="bf16", **SIZES[layout])
+        cfg = config(arch, layout, "bf16")
         cases.append(Case(f"bf16 {layout}", work.both_objectives, (cfg, weights[arch], range(1))))
     for layout in LOPSIDED:
-        cases.append(Case(f"lopsided {layout}", work.lopsided, (tiny.config(arch, **SIZES[layout]), weights[arch])))
+        cases.append(Case(f"lopsided {layout}", work.lopsided, (config(arch, layout), weights[arch])))
     for layout in ("tp2", "dp2"):
-        cases.append(Case(f"random {layout}", work.random_start, (tiny.config(arch, **SIZES[layout]),)))
+        cases.append(Case(f"random {layout}", work.random_start, (config(arch, layout),)))
     harness.run(cases)
     return harness.results
 
@@ -79,12 +64,6 @@ def assert_equal(got: work.Metrics, expected: work.Metrics) -> None:
         for name in e:
             tolerance = 1e-5 if name in ("loss", "grad_norm") else 1e-4
             assert g[name] == pytest.approx(e[name], rel=tolerance, abs=tolerance), f"{name} of step {step}"
-
-
-def value(results: dict[str, Any], name: str) -> Any:
-    if isinstance(results[name], Failure):
-        pytest.fail(results[name].text, pytrace=False)
-    return results[name]
 
 
 @pytest.mark.parametrize("kind", ["sft", "grpo"])
@@ -108,13 +87,22 @@ def test_micro_batches_of_one_process(arch: str, size: int, kind: str, alone: An
 
 
 @pytest.mark.parametrize("kind", ["sft", "grpo"])
+@pytest.mark.parametrize("size", [48, 96, 1000])
+def test_packs_of_one_process(size: int, kind: str, alone: Any, weights: dict[str, Path]) -> None:
+    """From packs that hold hardly more than one sequence to one pack of all."""
+    cfg = tiny.config("qwen3-tiny")
+    cfg.train.pack_tokens = size
+    assert_equal(tiny.train(tiny.engine(cfg, weights["qwen3-tiny"]), kind), alone["qwen3-tiny", kind])
+
+
+@pytest.mark.parametrize("kind", ["sft", "grpo"])
 @pytest.mark.parametrize("layout", BF16)
 def test_bf16(layout: str, kind: str, results: dict[str, Any], weights: dict[str, Path]) -> None:
     cfg = tiny.config("qwen2.5-tiny", precision="bf16")
     (expected,) = tiny.train(tiny.engine(cfg, weights["qwen2.5-tiny"]), kind, range(1))
     (got,) = value(results, f"bf16 {layout}")[kind]
     assert got["loss"] == pytest.approx(expected["loss"], rel=5e-3)
-    assert got["grad_norm"] == pytest.approx(expected["grad_norm"], rel=1e-2)
+    assert got["grad_norm"] == pytest.approx(expected["grad_norm"], rel=5e-3)
 
 
 @pytest.mark.parametrize("layout", LOPSIDED)
@@ -132,7 +120,7 @@ def test_random_weights_do_not_depend_on_the_layout(results: dict[str, Any]) -> 
 def test_the_comparison_can_fail(alone: Any, weights: dict[str, Path]) -> None:
     """The steps change the loss, and the metrics tell the architectures, objectives and batches apart."""
     for metrics in alone.values():
-        assert all(m["grad_norm"] > 0.05 for m in metrics)
+        assert all(m["grad_norm"] > 0.005 for m in metrics)
     engine = tiny.engine(tiny.config(), weights["qwen2.5-tiny"])
     same = [engine.train_step(tiny.batches(engine.cfg, tiny.samples()), tiny.objective_of("sft"), 2e-3) for _ in "abc"]
     assert same[0]["loss"] - same[2]["loss"] > 0.05
