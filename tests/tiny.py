@@ -54,12 +54,12 @@ def save_random(arch: str, folder: Path) -> Path:
                 parameter.copy_(1 + 0.2 * noise)
             else:
                 parameter.copy_(noise * (0.3 if name.endswith("bias") else 0.6 * shape.hidden_size**-0.5))
-    hf.save_single(made.network, folder, shape)
+    hf.save(made.networks, folder, shape)
     return folder
 
 
 def samples(count: int = 8, seed: int = 0) -> list[Sample]:
-    """Sequences of different length with made-up advantages and rollout log-probabilities; GRPO's loss is some units."""
+    """Sequences of different length, with made-up advantages and rollout log-probabilities for a loss of some units."""
     rng = np.random.default_rng(seed)
     made = []
     for _ in range(count):

@@ -1,8 +1,8 @@
 """Micro-batches: the sequences of a global batch as tensors, this data- and context-parallel rank's share of them.
 
 Shapes: B rows, T positions (of this context-parallel rank), S sequences.  Padded, every sequence is a row of its own;
-packed, there is one row with the sequences one after the other.  Position t of `tokens_BT` predicts `targets_BT[t]`, the
-token after it; `mask_BT` is 1 where that prediction counts.
+packed, there is one row with the sequences one after the other.  Position t of `tokens_BT` predicts `targets_BT[t]`,
+the token after it; `mask_BT` is 1 where that prediction counts.
 """
 
 from __future__ import annotations

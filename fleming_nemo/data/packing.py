@@ -16,8 +16,8 @@ Pack = list[int]
 def plan(lengths: Sequence[int], budget: int, ranks: int, group: int = 1) -> list[list[Pack]]:
     """Deal sequences out to `ranks` data-parallel ranks, as few packs of at most `budget` tokens each.
 
-    Every rank gets the same number of packs, a multiple of `group` (the interleaved pipeline schedule takes micro-batches
-    in groups of one per stage).  Packs are of nearly equal size; ranks, of nearly equal attention work.
+    Every rank gets the same number of packs, a multiple of `group` (the interleaved pipeline schedule takes
+    micro-batches in groups of one per stage).  Packs are of nearly equal size; ranks, of nearly equal attention work.
 
     Args:
         lengths: tokens of each sequence, padding to the pack's alignment included.

@@ -89,20 +89,3 @@ def _same_bits(a: Tensor, b: Tensor) -> bool:
     """Equal as bits: NaN equals itself here, and 0 is not -0."""
     as_integers = {2: torch.int16, 4: torch.int32}[a.element_size()]
     return torch.equal(a.contiguous().view(as_integers), b.contiguous().view(as_integers))
-
-
-def save_single(model: Any, folder: Path, shape: ArchShape) -> None:
-    """Transition; use `save`."""
-    save([model], folder, shape)
-
-
-def full_tensor(name: str, shape: ArchShape, read: Any) -> Tensor:
-    """Transition; see `hf_names.pieces`."""
-    parts = [(p, read(p.key)) for p in hf_names.pieces(name, shape)]
-    if len(parts) == 1:
-        return parts[0][1]
-    whole = parts[0][1].new_empty((sum(len(t) for _, t in parts), *parts[0][1].shape[1:]))
-    for piece, tensor in parts:
-        place = piece.part(whole)
-        place.copy_(tensor.reshape(place.shape))
-    return whole

