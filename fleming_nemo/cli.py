@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from fleming_nemo.config.errors import UserError
+from fleming_nemo.data.files import read_json
+from fleming_nemo.launch import slurm_env
 from fleming_nemo.launch.main import exit_with, recipe_main
-from fleming_nemo.launch.resolve import load_recipe
+from fleming_nemo.launch.resolve import load_recipe, resolve
 from fleming_nemo.launch.worker import quiet_on_cpu
 
 
@@ -35,14 +38,33 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     send.add_argument("--slurm", action="append", default=[], metavar="KEY=VALUE", help="sbatch's, say partition=gpu")
     send.add_argument("--wait", action="store_true", help="wait for the end and print the result")
 
+    plan = verbs.add_parser("plan", help="memory, time and communication of a recipe before it runs; needs no GPU")
+    plan.add_argument("recipe", help="path of a recipe file")
+    plan.add_argument("overrides", nargs="*", metavar="key=value", help="options of the recipe")
+    plan.add_argument("--gpus", type=int, required=True, metavar="N", help="GPUs of the whole run")
+    plan.add_argument("--gpu", default="h100", metavar="NAME", help="kind of GPU; h100 if not given")
+    plan.add_argument("--seq-length", type=int, metavar="N", help="longest sequence, for SFT recipes")
+    plan.add_argument("--search", action="store_true", help="list the fastest layouts that fit")
+    plan.add_argument("--json", action="store_true", help="for machines")
+
     report = verbs.add_parser("report", help="write report.html for a run or demo directory")
     report.add_argument("run", help="the directory")
 
-    export = verbs.add_parser("export", help="write a run's newest checkpoint as a Hugging Face folder")
+    export = verbs.add_parser(
+        "export",
+        help="write a run's checkpoint as a verified Hugging Face folder",
+        description="One process holds the whole model. For a larger one start several, for example `torchrun "
+        "--nproc-per-node 8 -m fleming_nemo.cli export RUN --tp 2`: they become 2 tensor-parallel ranks and 4 stages.",
+    )
     export.add_argument("run", help="the run directory")
-    export.add_argument("--out", required=True, help="the folder to make")
+    export.add_argument("--step", type=int, help="step of the checkpoint; the newest without")
+    export.add_argument("--out", help="the folder to make; RUN/export/step_N without")
+    export.add_argument("--tp", type=int, default=1, help="tensor-parallel ranks of several processes")
 
     args, rest = parser.parse_known_args(argv)
+    if args.verb in ("submit", "plan"):  # argparse leaves overrides over that come after an option
+        args.overrides += [word for word in rest if "=" in word and not word.startswith("-")]
+        rest = [word for word in rest if word not in args.overrides]
     if rest and args.verb in _ACTIONS:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     debug = ["--debug"] if args.debug else []
@@ -66,6 +88,18 @@ def _submit(args: argparse.Namespace) -> None:
         print(sent.result())
 
 
+def _plan(args: argparse.Namespace) -> None:
+    from fleming_nemo.planner import answer
+
+    recipe, length = load_recipe(args.recipe), args.seq_length
+    if args.search:  # for what the recipe need not list
+        asked = [f"train.seq_length={length}", f"train.pack_tokens={length}"] if length else []
+        cfg = resolve(recipe, [*asked, *args.overrides])
+    else:
+        cfg = resolve(recipe, args.overrides, gpus=args.gpus, seq_length=length)
+    print(answer.answer(cfg, args.gpus, args.gpu, args.search, args.json))
+
+
 def _report(args: argparse.Namespace) -> None:
     from fleming_nemo.report.html import write_report
 
@@ -73,13 +107,24 @@ def _report(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
+    if "RANK" not in os.environ and slurm_env.is_step_of_many(os.environ):
+        os.environ |= slurm_env.from_slurm(os.environ)
     quiet_on_cpu()
-    from fleming_nemo.training.export import export
+    from fleming_nemo.training.export import RECORD, export
 
-    print(f"wrote {args.out}: step {export(Path(args.run), Path(args.out))} of {args.run}")
+    folder, step = export(Path(args.run), Path(args.out) if args.out else None, args.step, args.tp)
+    if os.environ["RANK"] == "0":
+        print(f"wrote {folder}: step {step} of {args.run}")
+        if warning := read_json(folder / RECORD)["warning"]:
+            print(f"note: {warning}")
 
 
-_ACTIONS: dict[str, Callable[[argparse.Namespace], None]] = {"submit": _submit, "report": _report, "export": _export}
+_ACTIONS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "submit": _submit,
+    "plan": _plan,
+    "report": _report,
+    "export": _export,
+}
 
 
 def _recipes() -> Path:

@@ -37,6 +37,15 @@ new_log_folder() {
   echo "$logs/attempt_$k"
 }
 
+# with_gpus COMMAND ARGUMENTS: the same with the size of the allocation, by which a recipe chooses its layout; a run in
+# small has a size of its own.
+with_gpus() {
+  case " $* " in
+    *" --gpus"* | *" --tiny "* | *" --help "* | *" -h "*) "$@" ;;
+    *) "$@" --gpus "${SLURM_NTASKS:-0}" ;;
+  esac
+}
+
 run_stage() {
   local stage=$1
   shift
@@ -61,6 +70,7 @@ run_stage() {
   nodes=$((ranks < SLURM_JOB_NUM_NODES ? ranks : SLURM_JOB_NUM_NODES))
   [ $((ranks % nodes)) -eq 0 ] || fail "$ranks processes do not spread evenly over $nodes nodes; change --nodes or parallel.dp"
   logs=$(new_log_folder "$run_dir")
+  export FLEMING_LOGS=$logs # where a rank that hangs writes its stacks
 
   MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n1)
   MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000)) # below the ephemeral range

@@ -15,6 +15,7 @@
 #|
 #|   sbatch slurm/sft_7b.sh [--tiny] [key.sub=value ...]
 #|
+#| The layout goes by the number of tasks, 8, 16, 32 or 64; --seq-length 32768 takes the one for long chains.
 #| Submit from the root of the checkout (or set FLEMING_ROOT). --tiny runs the recipe in small, on CPUs. What the
 #| cluster is asked for can be changed as always: sbatch --nodes=2 --partition=gpu slurm/sft_7b.sh
 #| MODEL chooses recipes/sft_$MODEL.py (default 7b); slurm/site.env holds the cluster's own settings.
@@ -23,4 +24,4 @@ ROOT=${FLEMING_ROOT:-${SLURM_SUBMIT_DIR:-$(cd "$(dirname "$0")/.." && pwd)}}
 [ -f "$ROOT/slurm/lib.sh" ] || { echo "error: $ROOT is not a checkout of fleming-nemo; submit from its root" >&2; exit 2; }
 # shellcheck source=slurm/lib.sh
 . "$ROOT/slurm/lib.sh"
-run_stage sft "$@"
+with_gpus run_stage sft "$@"

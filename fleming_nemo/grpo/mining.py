@@ -19,6 +19,7 @@ from fleming_nemo.grpo.ledger import Entry, entry
 from fleming_nemo.parallel import groups
 from fleming_nemo.rollout.local import examiner
 from fleming_nemo.rollout.types import request_seed
+from fleming_nemo.training import watchdog
 from fleming_nemo.training.engine import Engine
 from fleming_nemo.training.progress import quiet
 
@@ -34,7 +35,7 @@ def mine(cfg: RunConfig, engine: Engine, chat: ChatTokenizer, items: Sequence[QA
         desc=f"{cfg.stage} mining",
         disable=quiet(),
     )
-    with bar:
+    with bar, watchdog.phase("mining"):
         played = examiner(cfg, engine, chat, bar).play(asked, cfg.rollout.temperature, 0)
     counted = [entry(episodes, policy, "mining") for episodes in played]
     by_id = {e.item_id: e for part in groups.gather_over_dp(counted) for e in part}

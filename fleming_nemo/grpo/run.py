@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ from fleming_nemo.reward.verify import Outcome, reward
 from fleming_nemo.rollout.episodes import Episode
 from fleming_nemo.rollout.local import examiner
 from fleming_nemo.rollout.types import request_seed
-from fleming_nemo.training import checkpoint
+from fleming_nemo.training import checkpoint, throughput, watchdog
+from fleming_nemo.training.checkpoint import Checkpoints
 from fleming_nemo.training.engine import Engine
 from fleming_nemo.training.progress import quiet
 from fleming_nemo.training.rundir import RunDirectory
@@ -46,14 +48,19 @@ def run(cfg: RunConfig) -> dict[str, Any]:
     run_directory.write_card(cfg, layout.sizes(), {"items_rl.jsonl": files.sha256(pool_file), "tokenizer": chat.sha256})
     # before a checkpoint of this run is loaded: mining is done with the policy of the stage before
     questions, ledger = _questions(cfg, engine, chat, items, run_directory)
-    state = checkpoint.resume(engine, run_directory.path)
+    checkpoints = Checkpoints(engine, run_directory.path, cfg.train.keep_checkpoints)
+    state = checkpoints.resume()
     first = 0
     if state:
         first, ledger = state["step"], Ledger(state["ledger"])
+        engine.guard.load_state_dict(state["guard"])
     run_directory.rewind(first)
     loss = objective.paper(cfg.rollout.temperature, chat.size)
     judge = examiner(cfg, engine, chat)
     steps, group_size = cfg.train.steps, cfg.grpo.rollouts_per_prompt
+    speed = throughput.of_this_run(engine.shape, cfg.model.precision)
+    scored_by = "heldout_accuracy" if cfg.eval.every else "reward"
+    scores: list[float] = []  # since the newest checkpoint
     progress = tqdm(
         range(first, steps),
         f"{cfg.stage} training",
@@ -62,6 +69,7 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         disable=quiet(),
     )
     for step in progress:
+        watchdog.beat(step + 1, "generate")
         clock = [time.perf_counter()]
         # numbered before they are dealt out: the number of ranks must not change what is sampled
         drawn = list(enumerate(questions.draw(step, cfg.grpo.prompts_per_step)))[layout.dp_rank :: layout.dp]
@@ -72,6 +80,7 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         episodes_PG = judge.play(asked, cfg.rollout.temperature, step)
         clock.append(time.perf_counter())
 
+        watchdog.beat(phase="train")
         reward_PG = np.array([[reward(e.verdict) for e in group] for group in episodes_PG])
         advantage_PG = objective.advantages(reward_PG)
         samples = [
@@ -90,17 +99,27 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         ledger.add(e for part in groups.gather_over_dp(entries) for e in part)
         metrics |= _statistics(episodes_PG, reward_PG)
         if cfg.eval.every and (step + 1) % cfg.eval.every == 0:
-            metrics["heldout_accuracy"] = quick_accuracy(cfg, engine, chat, step + 1)
-        tokens = sum(len(s.tokens) for s in everyone)
+            with watchdog.phase("evaluation"):
+                metrics["heldout_accuracy"] = quick_accuracy(cfg, engine, chat, step + 1)
         seconds = {name: round(b - a, 3) for name, a, b in zip(("generate", "train"), clock, clock[1:], strict=False)}
-        speed = round(tokens / (clock[-1] - clock[0]))
-        run_directory.log(
-            {"step": step + 1, "stage": cfg.stage, **metrics, "lr": lr, "tokens_per_second": speed, "seconds": seconds}
-        )
+        lengths = [len(s.tokens) for s in everyone]
+        metrics |= {"lr": lr} | speed.row(lengths, clock[-1] - clock[0], training_seconds=clock[2] - clock[1])
+        run_directory.log({"step": step + 1, "stage": cfg.stage, **metrics, "seconds": seconds})
         _save_rollouts(run_directory, step + 1, episodes_PG, advantage_PG)
-        progress.set_postfix(reward=f"{metrics['reward']:.3f}", length=f"{metrics['response_length']:.0f}", tok_s=speed)
+        progress.set_postfix(
+            reward=f"{metrics['reward']:.3f}",
+            length=f"{metrics['response_length']:.0f}",
+            tok_s=metrics["tokens_per_second"],
+        )
+        if scored_by in metrics:
+            scores.append(metrics[scored_by])
         if (step + 1) % cfg.train.save_every == 0 or step + 1 == steps:
-            checkpoint.save(engine, run_directory.path, step + 1, {"ledger": ledger.rows()}, cfg.train.keep_checkpoints)
+            with watchdog.phase("checkpoint"):
+                state = {"ledger": ledger.rows(), "guard": engine.guard.state_dict()}
+                checkpoints.save(step + 1, state, score=fmean(scores) if scores else None)
+            scores = []
+        checkpoints.poll()
+    checkpoints.close()
     return evaluate(cfg, engine, chat, run_directory)
 
 

@@ -19,10 +19,11 @@ from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.config.validate import validate
 from fleming_nemo.data import files
-from fleming_nemo.launch import lock, machine, markers
+from fleming_nemo.launch import hang, lock, machine, markers
 from fleming_nemo.launch.output import Tee
 from fleming_nemo.launch.preflight import prepare_data
 from fleming_nemo.launch.worker import LAUNCHER_PID, RESULT
+from fleming_nemo.training.watchdog import HUNG
 
 TAIL_LINES = 20
 PATIENCE_S = 10.0
@@ -30,11 +31,19 @@ PATIENCE_S = 10.0
 
 
 class WorkerFailed(Exception):
-    """A rank ended without finishing: its number, its exit code, the cause and the end of its log."""
+    """A rank ended without finishing: its number, its exit code, the cause and the end of its log.
 
-    def __init__(self, failure: dict[str, Any], log: Path) -> None:
+    If the run hung: where every rank was instead.
+    """
+
+    def __init__(self, failure: dict[str, Any], log: Path, processes: int) -> None:
         super().__init__(failure["cause"])
         self.exit_code: int = failure["exit_code"]
+        if failure["kind"] == "hang":
+            where = "".join(f"  {line}\n" for line in hang.report(log.parent, processes))
+            stacks = log.parent / "stacks_rank_*.txt"
+            self.report = f"the run hung: rank {failure['rank']} made {failure['cause']}\n{where}stacks in {stacks}\n"
+            return
         self.report = f"rank {failure['rank']} failed: {failure['cause']}\n"
         if failure["rank"] == 0:
             self.report += f"the whole log is {log}\n"  # it has just been on the terminal
@@ -47,7 +56,7 @@ def launch(cfg: RunConfig) -> dict[str, Any]:
 
     Raises:
         UserError: something the user can repair, found here or by a worker.
-        WorkerFailed: a worker crashed.
+        WorkerFailed: a worker crashed or hung.
         KeyboardInterrupt: Ctrl-C or SIGTERM; all workers are gone by then.
     """
     gpus = machine.num_gpus()
@@ -67,7 +76,7 @@ def launch(cfg: RunConfig) -> dict[str, Any]:
         split = f"tp {sizes.tp} x pp {sizes.pp} x cp {sizes.cp} x dp {processes // (sizes.tp * sizes.pp * sizes.cp)}"
         where = "GPU" if on_gpus else "CPU"
         print(f"{cfg.stage}: {processes} {where} processes ({split}), run directory {folder}, logs {logs}", flush=True)
-        _run_all(folder, processes, _environment(processes, on_gpus), logs, held)
+        _run_all(folder, processes, _environment(processes, on_gpus) | {hang.LOGS: str(logs)}, logs, held)
         result = files.read_json(folder / RESULT)
         markers.write_done(folder, result)
         (folder / RESULT).unlink()
@@ -137,13 +146,15 @@ def _run_all(folder: Path, processes: int, env: dict[str, str], logs: Path, held
         return
     code = workers[failed].returncode
     cause = f"ended with exit code {code}"
+    if code == HUNG:  # without a word of its own: its interpreter was blocked
+        cause = "no progress, with the interpreter blocked"
     if code < 0:
         cause = f"killed by {signal.Signals(-code).name}" + " (out of memory?)" * (code == -signal.SIGKILL)
         code = 128 - code
     failure = markers.write_failure(folder, failed, cause, exit_code=code)
     if failure["kind"] == "user":
         raise UserError(failure["cause"])
-    raise WorkerFailed(failure, logs / f"rank_{failure['rank']}.log")
+    raise WorkerFailed(failure, logs / f"rank_{failure['rank']}.log", processes)
 
 
 def _first_failure(workers: list[subprocess.Popen[bytes]]) -> int | None:
@@ -162,6 +173,7 @@ def _end(workers: list[subprocess.Popen[bytes]]) -> None:
     for worker in workers:
         if worker.poll() is None:
             worker.terminate()
+            worker.send_signal(signal.SIGCONT)  # a stopped process hears of it only then
     deadline = time.monotonic() + PATIENCE_S
     for worker in workers:
         try:

@@ -21,7 +21,7 @@ from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.fields import options
 from fleming_nemo.config.schema import DemoConfig, RunConfig
 from fleming_nemo.launch import cluster, demo, local, preflight
-from fleming_nemo.launch.resolve import Recipe, resolve
+from fleming_nemo.launch.resolve import ARGUMENTS, Recipe, arguments, resolve
 from fleming_nemo.launch.worker import exit_now
 
 
@@ -90,12 +90,13 @@ def option_reference(cfg: RunConfig | DemoConfig) -> str:
 
 
 def _act(recipe: Recipe, args: argparse.Namespace) -> None:
-    cfg = resolve(recipe, args.overrides, args.tiny)
+    asked = {name: getattr(args, name) for name in arguments(recipe)}
+    cfg = resolve(recipe, args.overrides, args.tiny, **asked)
     if args.print_config:
         print(overrides.to_yaml(cfg), end="")
         return
     if args.dry_run:
-        print("\n".join(preflight.dry_run(cfg)))
+        print("\n".join(preflight.dry_run(cfg, asked.get("gpus"))))
         return
     began = time.monotonic()
     execute(cfg)
@@ -114,6 +115,9 @@ def _parser(recipe: Recipe, prog: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="set any option below, for example seed=2")
     parser.add_argument(*sorted(small), dest="tiny", action="store_true", help="the same run in small, on a CPU")
+    for name, default in arguments(recipe).items():
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=int, metavar="N", help=f"{ARGUMENTS[name]}; {default} if not given")
     parser.add_argument("--print-config", action="store_true", help="print the resolved config and stop")
     parser.add_argument("--dry-run", action="store_true", help="check all that needs no GPU and stop")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

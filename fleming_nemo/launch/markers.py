@@ -12,6 +12,7 @@ from typing import Any
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data import files
+from fleming_nemo.training.watchdog import HEARTBEAT, HUNG
 
 DONE = "DONE"
 FAILED = "FAILED.json"
@@ -28,23 +29,29 @@ def read_done(folder: Path) -> dict[str, Any] | None:
     return files.read_json(folder / DONE) if (folder / DONE).is_file() else None
 
 
-def write_failure(folder: Path, rank: int, error: BaseException | str, exit_code: int) -> dict[str, Any]:
+def write_failure(
+    folder: Path, rank: int, error: BaseException | str, exit_code: int, step: int | None = None
+) -> dict[str, Any]:
     """Record why the run stopped, unless another rank did so before: its peers' errors are only consequences.
 
+    Args:
+        step: the step it was in; the last one of metrics.jsonl if not given.
+
     Returns:
-        What the file says now: cause, kind (`user`, `crash`), rank, step, exit_code, host, time, last_heartbeat (the
-        times in seconds since the epoch; the heartbeat is the last line of metrics.jsonl).
+        What the file says now: cause, kind (`user`, `crash`, `hang`), rank, step, exit_code, host, time, last_heartbeat
+        (the times in seconds since the epoch; the heartbeat is the last sign of life of rank 0: the last line of
+        metrics.jsonl, or heartbeat.json).
     """
     metrics = folder / "metrics.jsonl"
     failure = {
         "cause": error if isinstance(error, str) else str(error) or type(error).__name__,
-        "kind": "user" if isinstance(error, UserError) else "crash",
+        "kind": "user" if isinstance(error, UserError) else "hang" if exit_code == HUNG else "crash",
         "rank": rank,
-        "step": _last_step(metrics),
+        "step": _last_step(metrics) if step is None else step,
         "exit_code": exit_code,
         "host": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
         "time": time.time(),
-        "last_heartbeat": metrics.stat().st_mtime if metrics.exists() else None,
+        "last_heartbeat": _last_change(metrics, folder / HEARTBEAT),
     }
     if isinstance(error, Exception) and not isinstance(error, UserError):
         failure["cause"] = f"{type(error).__name__}: {error}"
@@ -64,6 +71,18 @@ def write_failure(folder: Path, rank: int, error: BaseException | str, exit_code
 def clear_failure(folder: Path) -> None:
     """Forget the failure of an earlier attempt."""
     (folder / FAILED).unlink(missing_ok=True)
+
+
+def read_failure(folder: Path) -> dict[str, Any] | None:
+    """What stopped the run, None while nothing did."""
+    try:
+        return files.read_json(folder / FAILED)
+    except FileNotFoundError:
+        return None
+
+
+def _last_change(*those: Path) -> float | None:
+    return max((file.stat().st_mtime for file in those if file.exists()), default=None)
 
 
 def _last_step(metrics: Path) -> int | None:

@@ -11,6 +11,7 @@ from fleming_nemo.config.validate import validate
 from fleming_nemo.launch import lock, machine
 from fleming_nemo.launch.stages import chain
 from fleming_nemo.launch.worker import quiet_on_cpu
+from fleming_nemo.planner import hardware, plan
 
 MANIFEST = "manifest.json"
 """Written last into a data directory: without it the directory was never finished."""
@@ -36,8 +37,11 @@ def prepare_data(cfg: RunConfig) -> None:
         )
 
 
-def dry_run(cfg: RunConfig | DemoConfig) -> list[str]:
+def dry_run(cfg: RunConfig | DemoConfig, gpus: int | None = None) -> list[str]:
     """Check all that needs no GPU; returns one line for each thing that was looked at.
+
+    Args:
+        gpus: of the whole run; without it, those of this machine.
 
     Raises:
         UserError: the first thing that would stop the run.
@@ -45,13 +49,13 @@ def dry_run(cfg: RunConfig | DemoConfig) -> list[str]:
     if isinstance(cfg, DemoConfig):
         lock.check_writable(Path(cfg.run_dir))
         return [line for stage in chain(cfg).values() for line in _dry_run(stage, first=stage.stage == "base")]
-    return _dry_run(cfg, first=True)
+    return _dry_run(cfg, first=True, planned=gpus)
 
 
-def _dry_run(cfg: RunConfig, first: bool) -> list[str]:
+def _dry_run(cfg: RunConfig, first: bool, planned: int | None = None) -> list[str]:
     """`first`: the weights exist already; a later stage of the demo starts from what does not."""
     gpus = machine.num_gpus()
-    processes = machine.num_processes(cfg, gpus)
+    processes = planned or machine.num_processes(cfg, gpus)
     validate(cfg, processes)
     sizes = cfg.parallel
     dp = processes // (sizes.tp * sizes.pp * sizes.cp)
@@ -59,6 +63,8 @@ def _dry_run(cfg: RunConfig, first: bool) -> list[str]:
     lines = [f"sizes    ok: {cfg.stage} ({cfg.task}) of {cfg.model.arch} on {processes} processes = {split}"]
     if cfg.model.arch not in CPU_SIZED and gpus < processes:
         lines.append(f"devices  not checked: {gpus} GPUs here, {processes} needed")
+    if cfg.model.arch not in CPU_SIZED:
+        lines.append(_check_memory(cfg, processes, gpus, planned))
     if first and cfg.model.weights not in ("random", "nano") and not Path(cfg.model.weights).is_dir():
         raise UserError(
             f"model.weights is {cfg.model.weights}, which is not a folder; run the stage before, or give a "
@@ -70,6 +76,23 @@ def _dry_run(cfg: RunConfig, first: bool) -> list[str]:
     lines.append(f"run dir  ok: {cfg.run_dir}")
     lines.append(_check_data(cfg))
     return lines
+
+
+def _check_memory(cfg: RunConfig, processes: int, gpus: int, planned: int | None) -> str:
+    """The planner's word on the GPUs of this machine; for a planned number of others, on H100s."""
+    gpu = _gpu_here() if gpus else hardware.GPUS["h100"] if planned else None
+    if gpu is None:
+        why = "these GPUs are not in the planner's table" if gpus else "give --gpus N, or see `fleming plan --help`"
+        return f"memory   not checked: {why}"
+    total = plan.fits(cfg, processes, gpu).memory.total / hardware.GB
+    assumed = "" if gpus else ", assumed"
+    return f"memory   ok: about {total:.0f} of {gpu.memory / hardware.GB:.0f} GB on each GPU ({gpu.name}{assumed})"
+
+
+def _gpu_here() -> hardware.GPU | None:
+    import torch
+
+    return hardware.recognise(torch.cuda.get_device_name())
 
 
 def _check_data(cfg: RunConfig) -> str:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from fleming_nemo.config import overrides, presets
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.schema import DemoConfig, RunConfig
+from fleming_nemo.launch import slurm_env
 
 Config = TypeVar("Config", RunConfig, DemoConfig)
-Recipe = Callable[[], RunConfig | DemoConfig]
+Recipe = Callable[..., RunConfig | DemoConfig]
+
+ARGUMENTS = {
+    "gpus": "GPUs of the whole run, by which the recipe chooses its layout",
+    "seq_length": "longest sequence, by which the recipe chooses its layout",
+}
+"""What a recipe may ask for besides overrides; each becomes an option of its command line."""
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -30,9 +39,31 @@ def load_recipe(path: str | Path) -> Recipe:
     return module.recipe
 
 
-def resolve(recipe: Recipe, changes: Sequence[str] = (), tiny: bool = False) -> RunConfig | DemoConfig:
-    """Call the recipe, shrink it if asked, then apply the overrides: what is written on the command line wins."""
-    cfg = recipe()
+def arguments(recipe: Recipe) -> dict[str, int]:
+    """Those of ARGUMENTS that a recipe takes, with its defaults."""
+    taken = inspect.signature(recipe).parameters
+    return {name: taken[name].default for name in ARGUMENTS if name in taken}
+
+
+def resolve(
+    recipe: Recipe,
+    changes: Sequence[str] = (),
+    tiny: bool = False,
+    gpus: int | None = None,
+    seq_length: int | None = None,
+) -> RunConfig | DemoConfig:
+    """Call the recipe, shrink it if asked, then apply the overrides: what is written on the command line wins.
+
+    A recipe whose layout goes by the number of GPUs gets `gpus`; without it, the number of processes that torchrun or
+    srun started (a run in small has a size of its own); without those, its own default.  The others have one layout.
+    """
+    if gpus is None and not tiny:
+        gpus = _started_processes(os.environ)
+    given = {name: n for name, n in (("gpus", gpus), ("seq_length", seq_length)) if n is not None}
+    taken = arguments(recipe)
+    if "seq_length" in given and "seq_length" not in taken:
+        raise UserError("this recipe has one layout for all lengths; set train.seq_length instead of --seq-length")
+    cfg = recipe(**{name: n for name, n in given.items() if name in taken})
     if isinstance(cfg, DemoConfig):
         return overrides.apply(presets.quick(cfg) if tiny else cfg, changes)
     if not tiny:
@@ -42,3 +73,10 @@ def resolve(recipe: Recipe, changes: Sequence[str] = (), tiny: bool = False) -> 
     if out.data.dir == small.data.dir:
         out.data.dir = f"{out.run_dir}/data"  # it lies inside the run directory, which may have been moved
     return out
+
+
+def _started_processes(environ: Mapping[str, str]) -> int | None:
+    """Processes of the run that this one belongs to; None for one that was started alone."""
+    if "RANK" in environ and "WORLD_SIZE" in environ:
+        return int(environ["WORLD_SIZE"])
+    return int(environ["SLURM_NTASKS"]) if slurm_env.is_step_of_many(environ) else None

@@ -72,7 +72,8 @@ def submit(
         raise UserError(f"there is no cluster {cluster!r}; choose one of {', '.join(CLUSTERS)}")
     if cluster != "slurm" and nodes != 1:
         raise UserError(f"cluster {cluster!r} is this one machine; use nodes=1, or cluster='slurm' for {nodes} nodes")
-    cfg = resolve(recipe if callable(recipe) else load_recipe(recipe), overrides, tiny)
+    gpus = nodes * slurm_params.get("gpus_per_node", GPUS_PER_NODE) if cluster == "slurm" and not tiny else None
+    cfg = resolve(recipe if callable(recipe) else load_recipe(recipe), overrides, tiny, gpus)
     asked = {"nodes": nodes, "name": Path(cfg.run_dir).name, **_resources(cfg, nodes, cluster, slurm_params)}
     lock.check_writable(Path(cfg.run_dir))
     # Slurm's early signal may come before submitit has its handler, and would end the task: ignored until then.

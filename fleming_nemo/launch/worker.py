@@ -18,7 +18,8 @@ from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.overrides import from_yaml
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data import files
-from fleming_nemo.launch import markers
+from fleming_nemo.launch import hang, markers
+from fleming_nemo.parallel import determinism
 
 LAUNCHER_PID = "FLEMING_LAUNCHER_PID"
 """Set by `launch.local` for the processes it starts."""
@@ -32,16 +33,22 @@ _RUNS = {"sft": "fleming_nemo.sft.run", "grpo": "fleming_nemo.grpo.run", "evalua
 def run_worker(cfg: RunConfig) -> dict[str, Any]:
     """Do this rank's part of the run described by RANK, WORLD_SIZE and MASTER_*; returns the run's result.
 
-    The first rank that fails leaves FAILED.json.
+    The first rank that fails, or notices that nothing goes on, leaves FAILED.json.
     """
     folder, rank = Path(cfg.run_dir), int(os.environ["RANK"])
     try:
-        # Imported here: torch and megatron-core take seconds, and the launcher does without them.
-        run: Callable[[RunConfig], dict[str, Any]] = importlib.import_module(_RUNS[cfg.task]).run
-        return run(cfg)
+        if cfg.train.deterministic:
+            determinism.set_environment(os.environ)
+        with hang.watched(cfg, rank):
+            # Imported here: torch and megatron-core take seconds, and the launcher does without them.
+            run: Callable[[RunConfig], dict[str, Any]] = importlib.import_module(_RUNS[cfg.task]).run
+            return run(cfg)
     except Exception as error:
         told = _as_user_error(error)
-        markers.write_failure(folder, rank, told, exit_code=2 if isinstance(told, UserError) else 1)
+        failure = markers.write_failure(folder, rank, told, exit_code=2 if isinstance(told, UserError) else 1)
+        if failure["kind"] == "hang":  # another rank has ended for that, and this one could not go on without it
+            traceback.print_exc()
+            exit_now(failure["exit_code"])
         if told is error:
             raise
         raise told from error

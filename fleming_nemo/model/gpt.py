@@ -67,6 +67,7 @@ def transformer_config(shape: ArchShape, model: ModelConfig, parallel: ParallelC
         overlap_p2p_comm=parallel.vp > 1,
         batch_p2p_comm=parallel.vp == 1,
         batch_p2p_sync=False,
+        deterministic_mode=torch.are_deterministic_algorithms_enabled(),  # `train.deterministic`
         # the loss function returns (sum, count); gradients are divided by the count of the whole batch
         calculate_per_token_loss=True,
     )

@@ -10,8 +10,10 @@ import contextlib
 import importlib.util
 import logging
 import os
+import pickle
 import queue
 import sys
+import tempfile
 import time
 import types
 from typing import Any
@@ -144,11 +146,31 @@ def _mend_adamw_resume() -> None:
     DistributedOptimizer.load_state_dict = load_with_own_steps
 
 
-def _write_checkpoints_without_manager() -> None:
-    """A checkpoint is written before `save` returns, so a plain queue takes what the writers report.
+class _Results:
+    """Takes what the writers of a checkpoint report, also from a process forked later; leaves nothing behind.
 
-    megatron-core would start a manager process for it, which costs seconds and outlives a killed rank for ever.
+    Its reader comes when the writing process has ended, so a file without a name does; a pipe would fill up.
     """
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the save lasts)
+
+    def put(self, value: Any) -> None:
+        pickle.dump(value, self._file)
+        self._file.flush()
+
+    def get_nowait(self) -> Any:
+        self._file.seek(0)
+        try:
+            return pickle.load(self._file)
+        except EOFError:
+            raise queue.Empty from None
+
+
+def _write_checkpoints_without_manager() -> None:
+    """megatron-core would start a manager process for the results, which costs seconds and outlives a killed rank."""
     import megatron.core.dist_checkpointing.strategies.filesystem_async as writer
 
-    writer._results_queue = queue.Queue()
+    for name in ("_get_write_results_queue", "get_write_results_queue"):  # before 0.17, and since
+        if hasattr(writer, name):
+            setattr(writer, name, lambda *_: _Results())

@@ -49,21 +49,24 @@ class Layout:
         return {"tp": self.tp, "pp": self.pp, "cp": self.cp, "dp": self.dp}
 
 
-def init(parallel: ParallelConfig, seed: int) -> Layout:
+def init(parallel: ParallelConfig, seed: int, hang_minutes: float = 30.0) -> Layout:
     """Join the process group described by RANK, WORLD_SIZE and MASTER_*; returns this process's place.
 
-    The sizes were checked by `config.validate`; megatron-core refuses what does not divide.
+    The sizes were checked by `config.validate`; megatron-core refuses what does not divide.  A collective operation
+    without end is the watchdog's to notice, after `hang_minutes`, or twice that; the groups' own timeout, whose error
+    says less, comes later.
     """
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if not dist.is_initialized():
         backend = "nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, timeout=datetime.timedelta(minutes=30))
+        dist.init_process_group(backend, timeout=datetime.timedelta(minutes=3 * hang_minutes))
     parallel_state.initialize_model_parallel(
         tensor_model_parallel_size=parallel.tp,
         pipeline_model_parallel_size=parallel.pp,
         virtual_pipeline_model_parallel_size=parallel.vp if parallel.vp > 1 else None,
         context_parallel_size=parallel.cp,
+        distributed_timeout_minutes=3 * hang_minutes,
     )
     torch.manual_seed(seed)
     tensor_parallel.model_parallel_cuda_manual_seed(seed)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fleming_nemo.parallel import groups
 from fleming_nemo.rollout.types import Request, Rollout
+from fleming_nemo.training import watchdog
 from fleming_nemo.training.logprobs import Sampling
 
 from megatron.core.inference.contexts import StaticInferenceContext  # isort: skip
@@ -88,6 +89,7 @@ class MegatronRollouts:
         row_A = np.arange(len(requests))  # which request each running sequence belongs to
         done_A = np.zeros(len(requests), dtype=bool)
         for position in range(max_response):
+            watchdog.beat()
             logits_AV = distribution.logits(logits_AV, tp_rank=0)
             token_A, logprob_A = _draw(logits_AV, torch.from_numpy(uniform[row_A, position]).to(device), temperature)
             running = ~done_A
@@ -166,8 +168,9 @@ def _draw(logits_AV: Tensor, uniform_A: Tensor, temperature: float) -> tuple[Ten
     if temperature == 0:
         token_A = logp_AV.argmax(-1)
     else:
-        cumulative_AV = logp_AV.double().exp().cumsum(-1)
-        threshold_A1 = uniform_A[:, None] * cumulative_AV[:, -1:]
+        # in whole numbers, whose sum is the same in any order; with train.deterministic CUDA sums nothing else up
+        cumulative_AV = (logp_AV.double().exp() * 2.0**50).long().cumsum(-1)
+        threshold_A1 = (uniform_A[:, None] * cumulative_AV[:, -1:]).long()
         token_A = torch.searchsorted(cumulative_AV, threshold_A1, right=True)[:, 0].clamp_(max=logp_AV.size(-1) - 1)
     return token_A, logp_AV.gather(1, token_A[:, None])[:, 0]
 

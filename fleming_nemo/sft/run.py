@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from tqdm import tqdm
@@ -18,7 +19,8 @@ from fleming_nemo.data.tokenizer import ChatTokenizer
 from fleming_nemo.evaluation.run import evaluate
 from fleming_nemo.parallel import groups
 from fleming_nemo.sft.loss import cross_entropy
-from fleming_nemo.training import checkpoint
+from fleming_nemo.training import throughput, watchdog
+from fleming_nemo.training.checkpoint import Checkpoints
 from fleming_nemo.training.engine import Engine
 from fleming_nemo.training.progress import quiet
 from fleming_nemo.training.rundir import RunDirectory
@@ -47,15 +49,22 @@ def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:
     corpus = Corpus(Path(cfg.data.dir), chat)
     check_length(corpus.manifest["longest"], cfg.train.seq_length)
     run.write_card(cfg, layout.sizes(), {"corpus": corpus.manifest["files"], "tokenizer": chat.sha256})
-    state = checkpoint.resume(engine, run.path)
-    first = state["step"] if state else 0
+    checkpoints = Checkpoints(engine, run.path, cfg.train.keep_checkpoints)
+    state = checkpoints.resume()
+    first = 0
+    if state:
+        first = state["step"]
+        engine.guard.load_state_dict(state["guard"])
     run.rewind(first)
     objective = cross_entropy(chat.size)
     train_cfg = cfg.train
+    speed = throughput.of_this_run(engine.shape, cfg.model.precision)
+    losses: list[float] = []  # since the newest checkpoint
     progress = tqdm(
         range(first, train_cfg.steps), f"{cfg.stage} training", train_cfg.steps, initial=first, disable=quiet()
     )
     for step in progress:
+        watchdog.beat(step + 1, "train")
         began = time.perf_counter()
         start_at, count = step * train_cfg.global_batch, train_cfg.global_batch
         indices = take(start_at, count, len(corpus), cfg.seed, cfg.data.shuffle)
@@ -63,14 +72,16 @@ def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:
         batches = micro_batches(lengths, partial(_sample, corpus, indices), cfg, chat.pad_id)
         lr = learning_rate(cfg.optim, step, train_cfg.steps)
         metrics = engine.train_step(batches, objective, lr)
-        seconds = time.perf_counter() - began
-        tokens = sum(lengths)
-        run.log(
-            {"step": step + 1, "stage": cfg.stage, **metrics, "lr": lr, "tokens_per_second": round(tokens / seconds)}
-        )
-        progress.set_postfix(loss=f"{metrics['loss']:.3f}", lr=f"{lr:.1e}", tok_s=round(tokens / seconds))
+        metrics |= {"lr": lr} | speed.row(lengths, time.perf_counter() - began)
+        run.log({"step": step + 1, "stage": cfg.stage, **metrics})
+        losses.append(metrics["loss"])
+        progress.set_postfix(loss=f"{metrics['loss']:.3f}", lr=f"{lr:.1e}", tok_s=metrics["tokens_per_second"])
         if (step + 1) % train_cfg.save_every == 0 or step + 1 == train_cfg.steps:
-            checkpoint.save(engine, run.path, step + 1, {}, train_cfg.keep_checkpoints)
+            with watchdog.phase("checkpoint"):
+                checkpoints.save(step + 1, {"guard": engine.guard.state_dict()}, score=-fmean(losses))
+            losses = []
+        checkpoints.poll()
+    checkpoints.close()
     return engine, chat, run
 
 

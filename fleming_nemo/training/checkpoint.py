@@ -1,155 +1,162 @@
-"""Checkpoints in megatron-core's torch_dist format: written under a temporary name, then renamed.
+"""Checkpoints of a run: save, resume, and start the next stage from one.
 
-`checkpoints/step_N/` holds model and optimizer (reshardable to any layout), the RNG state of every rank, and a JSON
-part with whatever the run needs besides (step, ledger, curriculum).  A directory of that name is always whole.
+`checkpoints/step_N/` holds model and optimizer (`checkpoint_tensors`), the RNG state of every rank, and state.json with
+whatever the run needs besides (step, ledger) and the size and sum of every other file (`checkpoint_manifest`).  A
+directory of that name was whole once (`checkpoint_save`); who loads it checks that it still is, on all ranks together,
+before anything is loaded.
 """
 
 from __future__ import annotations
 
-import shutil
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.data import files
 from fleming_nemo.parallel import groups
+from fleming_nemo.training import checkpoint_files, checkpoint_manifest, checkpoint_tensors
+from fleming_nemo.training.checkpoint_files import RNG, Damaged, steps
+from fleming_nemo.training.checkpoint_manifest import Entry
+from fleming_nemo.training.checkpoint_ranks import everyone, on_first
+from fleming_nemo.training.checkpoint_save import Saver
 from fleming_nemo.training.engine import Engine
 
-from megatron.core import dist_checkpointing  # isort: skip
-from torch.distributed.checkpoint.api import CheckpointException  # isort: skip
-
-STATE = "state.json"
+__all__ = ["Checkpoints", "last_state", "load_weights", "resume", "save", "steps"]
 
 
-def _folder(run_dir: Path) -> Path:
-    return run_dir / "checkpoints"
+class Checkpoints(Saver):
+    """Saves and resumes one run.  Every method is collective: all ranks call it at the same place of the program."""
+
+    def resume(self) -> dict[str, Any] | None:
+        """Load the newest checkpoint of this run that is whole and return its state; None where there is none.
+
+        A damaged one is set aside and named on stderr, with what is used instead.
+
+        Raises:
+            UserError: there are checkpoints, and none is whole; nothing is renamed, so that the next start says so too.
+        """
+        found, set_aside = on_first(
+            lambda: (checkpoint_files.directories(self.run_dir), checkpoint_files.set_aside_before(self.run_dir))
+        )
+        damaged: dict[int, str] = {}
+        while found:
+            step = found.pop()
+            source = checkpoint_files.path_of(self.run_dir, step)
+            content, damage = _examine(source)
+            if content is not None:
+                on_first(partial(_set_aside, self.run_dir, damaged, step))
+                return self._load(source, content)
+            damaged[step] = damage
+        if damaged or set_aside:
+            said = [f"step_{step}: {damage}" for step, damage in damaged.items()] + set_aside
+            raise UserError(
+                f"no checkpoint of {self.run_dir} is whole ({'; '.join(said)}); bring one back from a copy, or delete "
+                f"{checkpoint_files.folder_of(self.run_dir)} to start from the first step again"
+            )
+        return None
+
+    def _load(self, source: Path, content: dict[str, Any]) -> dict[str, Any]:
+        checkpoint_tensors.load(self.engine, source, with_optimizer=True)
+        rng_states = torch.load(source / RNG, weights_only=True)
+        if len(rng_states) == torch.distributed.get_world_size():
+            torch.set_rng_state(rng_states[groups.rank()])
+        return _without_score(content)
 
 
-def steps(run_dir: Path) -> list[int]:
-    """Steps of the whole checkpoints of a run, ascending."""
-    names = (p.name for p in _folder(run_dir).glob("step_*") if (p / STATE).is_file())
-    return sorted(int(name.removeprefix("step_")) for name in names)
-
-
-def save(engine: Engine, run_dir: Path, step: int, state: dict[str, Any], keep: int) -> None:
-    """Save all of the run after `step` steps, then delete all but the newest `keep` checkpoints.
-
-    Collective: every rank calls it.
-
-    Raises:
-        OSError: the disk is full, or the like; the earlier checkpoints are as they were.
-    """
-    target = _folder(run_dir) / f"step_{step}"
-    temporary = target.with_name(f".step_{step}.tmp")
-    if groups.rank() == 0:
-        for left_over in _folder(run_dir).glob(".step_*.tmp"):
-            shutil.rmtree(left_over)
-        temporary.mkdir(parents=True)
-    groups.barrier()
-    try:
-        dist_checkpointing.save(_sharded(engine, with_optimizer=True, loading=False), str(temporary))
-    except CheckpointException as error:  # a BaseException: whoever reports failures would let it pass
-        cause, _ = next(iter(error.failures.values()))
-        free_mb = shutil.disk_usage(temporary).free >> 20  # torch's own words do not always say that the disk is full
-        raise OSError(
-            f"the checkpoint of step {step} could not be written ({cause}); {temporary.parent} has {free_mb} MB free"
-        ) from error
-    rng_states = _gather_to_first(torch.get_rng_state())
-    if groups.rank() == 0:
-        torch.save(rng_states, temporary / "rng.pt")
-        sizes = {file.name: file.stat().st_size for file in sorted(temporary.iterdir())}
-        files.write_json(temporary / STATE, {"step": step, **state, "files": sizes})
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.rename(target)
-        for old in steps(run_dir)[:-keep]:
-            shutil.rmtree(_folder(run_dir) / f"step_{old}")
-    groups.barrier()
+def save(
+    engine: Engine, run_dir: Path, step: int, state: dict[str, Any], keep: int, score: float | None = None
+) -> None:
+    """Save all of the run after `step` steps and wait until it is a checkpoint; see `Checkpoints.save`."""
+    Checkpoints(engine, run_dir, keep, background=False).save(step, state, score)
 
 
 def resume(engine: Engine, run_dir: Path) -> dict[str, Any] | None:
-    """Load the newest checkpoint of this run into the engine and return its state; None where there is none."""
-    available = steps(run_dir)
-    groups.barrier()  # all ranks look before any of them can write the next one
-    if not available:
-        return None
-    source = _folder(run_dir) / f"step_{available[-1]}"
-    state = _checked_state(source)
-    loaded = dist_checkpointing.load(_sharded(engine, with_optimizer=True, loading=True), str(source))
-    engine.network.load_state_dict(loaded["model"])
-    engine.optimizer.load_state_dict(loaded["optimizer"])
-    rng_states = torch.load(source / "rng.pt", weights_only=True)
-    if len(rng_states) == torch.distributed.get_world_size():
-        torch.set_rng_state(rng_states[groups.rank()])
-    return state
+    """Load the newest whole checkpoint of this run; see `Checkpoints.resume`."""
+    return Checkpoints(engine, run_dir, keep=1).resume()
 
 
-def load_weights(engine: Engine, run_dir: Path) -> int:
-    """Start from the weights of an earlier stage's newest checkpoint, under any layout; returns its step."""
-    available = steps(run_dir)
-    if not available:
+def load_weights(engine: Engine, run_dir: Path, step: int | None = None) -> int:
+    """Start from the weights of an earlier stage's checkpoint, under any layout; returns its step.
+
+    Nothing but the newest checkpoint is taken, or that of `step`: where it is damaged, an older one would silently be
+    another policy than the one that stage ended with.  That stage itself can go on from the older one.
+
+    Raises:
+        UserError: there is no such checkpoint, or it is damaged; nothing was loaded.
+    """
+    found = on_first(lambda: checkpoint_files.directories(run_dir))
+    if not found:
         raise UserError(f"{run_dir} has no checkpoint to start from; run the stage before first")
-    source = _folder(run_dir) / f"step_{available[-1]}"
-    _checked_state(source)
-    loaded = dist_checkpointing.load(_sharded(engine, with_optimizer=False, loading=True), str(source))
-    engine.network.load_state_dict(loaded["model"])
-    engine.weights_changed()
-    return available[-1]
+    chosen = found[-1] if step is None else step
+    if chosen not in found:
+        raise UserError(f"{run_dir} has no checkpoint of step {chosen}; there are those of {_listed(found)}")
+    source = checkpoint_files.path_of(run_dir, chosen)
+    content, damage = _examine(source)
+    if content is None:
+        others = f"; there are also those of {_listed([s for s in found if s != chosen])}" if len(found) > 1 else ""
+        raise UserError(
+            f"{source} is damaged: {damage}; repeat the command that made it, which goes on from the checkpoint "
+            f"before, or delete this directory to start from another one{others}"
+        )
+    checkpoint_tensors.load(engine, source, with_optimizer=False)
+    return chosen
 
 
 def last_state(run_dir: Path) -> dict[str, Any]:
-    """The JSON part of a run's newest checkpoint; empty where there is none (weights that no run of ours made)."""
-    available = steps(run_dir)
-    return _checked_state(_folder(run_dir) / f"step_{available[-1]}") if available else {}
+    """The state in a run's newest checkpoint; empty where there is none (weights that no run of ours made).
 
+    Not collective.
 
-def _checked_state(source: Path) -> dict[str, Any]:
-    """The JSON part of a checkpoint whose files all have the size that they were written with."""
-    advice = "delete this directory to go on from the checkpoint before it"
+    Raises:
+        UserError: that checkpoint's state.json is damaged.
+    """
+    found = checkpoint_files.directories(run_dir)
+    if not found:
+        return {}
+    source = checkpoint_files.path_of(run_dir, found[-1])
     try:
-        state = files.read_json(source / STATE)
-    except ValueError as error:
-        raise UserError(f"{source} is damaged: {STATE} cannot be read ({error}); {advice}") from error
-    for name, written in state.pop("files").items():
-        file = source / name
-        found = file.stat().st_size if file.is_file() else 0
-        if found != written:
-            raise UserError(f"{source} is damaged: {name} has {found} bytes where {written} were written; {advice}")
-    return state
+        return _without_score(checkpoint_files.read_state(source)[0])
+    except Damaged as damage:
+        raise UserError(f"{source} is damaged: {damage}; repeat the command that made it") from damage
 
 
-def _sharded(engine: Engine, with_optimizer: bool, loading: bool) -> dict[str, Any]:
-    # a fresh dict each time: megatron-core writes a process group into it
-    metadata: dict[str, Any] = {
-        "distrib_optim_sharding_type": "fully_reshardable",
-        "chained_optim_avoid_prefix": True,
-        "singleton_local_shards": False,
-    }
-    state = {"model": engine.network.sharded_state_dict(metadata=metadata)}
-    if with_optimizer:
-        if loading:
-            _allocate_adam_states(engine.optimizer)
-        state["optimizer"] = engine.optimizer.sharded_state_dict(state["model"], is_loading=loading, metadata=metadata)
-    return state
+def _examine(source: Path) -> tuple[dict[str, Any] | None, str]:
+    """Content of a checkpoint, or None and what is wrong with it; all ranks read a part of it and say the same."""
+
+    def sizes() -> tuple[dict[str, Any], dict[str, Entry], str | None]:
+        try:
+            content, manifest = checkpoint_files.read_state(source)
+        except Damaged as damage:
+            return {}, {}, str(damage)
+        return content, manifest, checkpoint_manifest.wrong_size(source, manifest)
+
+    content, manifest, damage = on_first(sizes)
+    if damage:
+        return None, damage
+    mine = checkpoint_manifest.share(manifest, groups.rank(), torch.distributed.get_world_size())
+    found = [d for d in everyone(checkpoint_manifest.wrong_content(source, manifest, mine)) if d]
+    return (None, min(found)) if found else (content, "")
 
 
-def _allocate_adam_states(optimizer: Any) -> None:
-    """torch's AdamW has no state before its first step, and the loader fills only what exists."""
-    for part in getattr(optimizer, "chained_optimizers", [optimizer]):
-        inner = part.optimizer
-        for group in inner.param_groups:
-            for p in group["params"]:
-                if not inner.state[p]:
-                    inner.state[p] = {
-                        "step": torch.tensor(0.0),
-                        "exp_avg": torch.zeros_like(p),
-                        "exp_avg_sq": torch.zeros_like(p),
-                    }
+def _set_aside(run_dir: Path, damaged: dict[int, str], used: int) -> None:
+    for step, damage in damaged.items():
+        renamed = checkpoint_files.set_aside(checkpoint_files.path_of(run_dir, step))
+        print(
+            f"checkpoint step_{step} of {run_dir} is damaged: {damage}; set aside as {renamed.name}, "
+            f"going on from step_{used}",
+            file=sys.stderr,
+            flush=True,
+        )
+    if damaged:
+        checkpoint_files.link(run_dir)
 
 
-def _gather_to_first(state: Tensor) -> list[Tensor]:
-    states: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(states, state)
-    return states
+def _without_score(content: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name != "score"}
+
+
+def _listed(found: list[int]) -> str:
+    return "step " + ", ".join(map(str, found))

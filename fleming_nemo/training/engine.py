@@ -7,7 +7,7 @@ the gradient by the count of the whole global batch, so neither the loss nor its
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +21,8 @@ from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data.batch import MicroBatch
 from fleming_nemo.model import gpt
 from fleming_nemo.parallel import groups
+from fleming_nemo.training import watchdog
+from fleming_nemo.training.guards import GradientGuard
 
 from megatron.core import parallel_state  # isort: skip
 from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig, finalize_model_grads  # isort: skip
@@ -89,6 +91,7 @@ class Engine:
             ),
             self.model,
         )
+        self.guard = GradientGuard(optim.skip_spikes)
         self._forward_backward = get_forward_backward_func()
 
     @property
@@ -119,10 +122,10 @@ class Engine:
 
         Returns:
             `loss`, `grad_norm` and each of the objective's sums divided by its count, all over the global batch and
-            equal on all ranks.
+            equal on all ranks; `skipped` is 1 where the gradient was not good enough to be applied, else 0.
 
         Raises:
-            RuntimeError: the gradient is not finite; nothing was updated.
+            UserError: too many updates in a row had to be skipped.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -132,14 +135,18 @@ class Engine:
             chunk.train()
             chunk.zero_grad_buffer()
         self.optimizer.zero_grad()
-        reduced = self._run(batches, objective, forward_only=False)
+        metrics = self._reduce(self._run(batches, objective, forward_only=False))
         self.optimizer.prepare_grads()  # the norm is taken of what it copies
         grad_norm = float(self.optimizer.get_grad_norm())
-        if not math.isfinite(grad_norm):
-            raise RuntimeError(f"the gradient norm is {grad_norm}; the step was not taken")
-        self.optimizer.step()
-        self._gather_pending = self.cfg.parallel.overlap
-        return self._reduce(reduced) | {"grad_norm": grad_norm}
+        verdict = self.guard.judge(grad_norm, metrics["loss"])
+        if verdict.skip:
+            self.optimizer.zero_grad()
+            if groups.rank() == 0:
+                print(verdict.report, file=sys.stderr, flush=True)
+        else:
+            self.optimizer.step()
+            self._gather_pending = self.cfg.parallel.overlap
+        return metrics | {"grad_norm": grad_norm, "skipped": int(verdict.skip)}
 
     @torch.no_grad()
     def evaluate(self, batches: list[MicroBatch], objective: Objective) -> dict[str, float]:
@@ -186,6 +193,7 @@ class Engine:
 
 
 def _forward_step(objective: Objective, data: Iterator[MicroBatch], model: Any) -> tuple[Tensor, Callable[..., Any]]:
+    watchdog.beat()
     batch = next(data)
     output = model(batch.tokens_BT, batch.positions_BT, None, packed_seq_params=batch.packed)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -36,10 +37,12 @@ class RunDirectory:
             files.write_jsonl(file, [row for row in rows if row["step"] <= step])
 
     def log(self, row: dict[str, Any]) -> None:
-        """Append one step's numbers to metrics.jsonl, whose time of change is the run's heartbeat."""
+        """Append one step's numbers to metrics.jsonl; what is not finite becomes null."""
         if self.writer:
+            # JSON has no NaN: the norm of a gradient that was not applied may be one
+            known = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
             with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as out:
-                out.write(json.dumps(row) + "\n")
+                out.write(json.dumps(known, allow_nan=False) + "\n")
 
     def write_json(self, name: str, value: Any) -> None:
         if self.writer:

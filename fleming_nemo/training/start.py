@@ -10,14 +10,16 @@ from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data import tokenizer
 from fleming_nemo.data.tokenizer import NANO_DIR, ChatTokenizer
 from fleming_nemo.model import hf
-from fleming_nemo.parallel import groups
+from fleming_nemo.parallel import determinism, groups
 from fleming_nemo.training import checkpoint
 from fleming_nemo.training.engine import Engine
 
 
 def start(cfg: RunConfig) -> tuple[Engine, ChatTokenizer]:
     """Build the policy on every rank and fill it with `cfg.model.weights` (not with a checkpoint of this run)."""
-    groups.init(cfg.parallel, cfg.seed)
+    if cfg.train.deterministic:
+        determinism.make_deterministic()
+    groups.init(cfg.parallel, cfg.seed, cfg.train.hang_minutes)
     chat = tokenizer.load(cfg.data)
     shape = ARCHS[cfg.model.arch]
     if chat.size > shape.vocab_size:

@@ -76,7 +76,7 @@ def start_from(cfg: RunConfig, run_dir: Path) -> float:
 def fingerprint(engine: Engine) -> list[dict[str, str]]:
     """Hashes of weights and optimizer state of every rank."""
     weights, moments = hashlib.sha256(), hashlib.sha256()
-    for parameter in engine.network.parameters():
+    for parameter in (p for network in engine.networks for p in network.parameters()):
         weights.update(parameter.detach().numpy().tobytes())
     for part in getattr(engine.optimizer, "chained_optimizers", [engine.optimizer]):
         for group in part.optimizer.param_groups:

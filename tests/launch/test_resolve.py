@@ -17,10 +17,10 @@ def test_data_of_a_tiny_run_moves_with_its_run_directory():
     assert resolve(RunConfig, ["run_dir=x", "data.dir=y"], tiny=True).data.dir == "y"
 
 
-@pytest.mark.parametrize("name", ["sft_7b", "grpo_stage1_7b", "grpo_stage2_7b"])
-def test_recipes_are_valid_on_one_and_on_eight_nodes(name):
-    for gpus in (8, 64):
-        validate(resolve(load_recipe(f"recipes/{name}.py")), gpus)
+@pytest.mark.parametrize("name, fewest", [("sft_7b", 8), ("sft_32b", 16), ("grpo_stage1_7b", 8), ("grpo_stage2_7b", 8)])
+def test_recipes_are_valid_on_few_and_on_many_gpus(name, fewest):
+    for gpus in (fewest, 64):
+        validate(resolve(load_recipe(f"recipes/{name}.py"), gpus=gpus), gpus)
 
 
 @pytest.mark.parametrize("quick", [False, True])

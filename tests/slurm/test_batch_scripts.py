@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ def bash(*arguments, **environ):
 
 
 def test_there_is_a_script_for_each_stage():
-    assert [s.name for s in STAGES] == ["grpo_stage1.sh", "grpo_stage2.sh", "sft_7b.sh"]
+    assert [s.name for s in STAGES] == ["grpo_stage1.sh", "grpo_stage2.sh", "sft_32b.sh", "sft_7b.sh"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda s: s.name)
@@ -57,3 +58,14 @@ def test_a_job_from_elsewhere(tmp_path):
     done = bash(STAGES[1], "--tiny", SLURM_SUBMIT_DIR=str(tmp_path))
     assert done.returncode == 2
     assert done.stderr == f"error: {tmp_path} is not a checkout of fleming-nemo; submit from its root\n"
+
+
+def test_the_size_of_the_allocation_chooses_the_layout():
+    job = {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "24", "FLEMING_ROOT": str(REPOSITORY), "PYTHON": sys.executable}
+    done = bash(REPOSITORY / "slurm" / "sft_32b.sh", **job)
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "error: no layout for 24 GPUs and sequences of up to 8192 tokens is listed; choose --gpus"
+    )
+    done = bash(REPOSITORY / "slurm" / "sft_32b.sh", "--gpus", "9", **job)
+    assert done.stderr.startswith("error: no layout for 9 GPUs")

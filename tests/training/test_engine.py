@@ -1,5 +1,6 @@
 """One training step in one process."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,9 @@ import tiny
 import torch
 from torch import Tensor
 
+from fleming_nemo.config.errors import UserError
 from fleming_nemo.data.batch import MicroBatch
-from fleming_nemo.training.engine import Engine, LossSum
+from fleming_nemo.training.engine import Engine, LossSum, Objective
 
 pytestmark = pytest.mark.usefixtures("one_process")
 
@@ -22,25 +24,71 @@ def copy_of_weights(engine: Engine) -> list[Tensor]:
     return [p.detach().clone() for p in engine.network.parameters()]
 
 
+def poisoned(poison: float) -> Objective:
+    """A loss and a gradient that are this number, or infinite with its sign."""
+    return lambda logits_BTV, batch: LossSum(total=logits_BTV.sum() * poison, count=1)
+
+
+def state_of(engine: Engine) -> list[Tensor]:
+    """Weights and everything that the optimizer keeps."""
+    inner = getattr(engine.optimizer, "chained_optimizers", [engine.optimizer])[0].optimizer
+    kept = [value for state in inner.state.values() for _, value in sorted(state.items())]
+    return copy_of_weights(engine) + [value.clone() for value in kept]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("clip_grad", [1.0, 0.0])
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])
 def test_a_gradient_that_is_not_finite_is_not_applied(
-    poison: float, clip_grad: float, weights: dict[str, Path]
+    poison: float, clip_grad: float, precision: str, weights: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cfg = tiny.config()
+    cfg = tiny.config(precision=precision)
     cfg.optim.clip_grad = clip_grad
-    engine = tiny.engine(cfg, weights["qwen2.5-tiny"])
+    engine, undisturbed = (tiny.engine(cfg, weights["qwen2.5-tiny"]) for _ in range(2))
+    assert tiny.train(engine, "sft", range(1)) == tiny.train(undisturbed, "sft", range(1))
+    before = state_of(engine)
+    metrics = engine.train_step(tiny.batches(cfg, tiny.samples()), poisoned(poison), lr=1e-3)
+    assert metrics["skipped"] == 1 and not math.isfinite(metrics["grad_norm"])
+    assert all(torch.equal(a, b) for a, b in zip(before, state_of(engine), strict=True))
+    assert capsys.readouterr().err.startswith("step 2: update skipped, the gradient is not finite (gradient norm ")
+    # and the engine is as good as before
+    after = tiny.train(engine, "sft", range(1, 3))
+    assert after == tiny.train(undisturbed, "sft", range(1, 3))
+    assert [row["skipped"] for row in after] == [0, 0]
+
+
+def test_a_loss_that_is_not_finite_is_not_trained_on(engine: Engine) -> None:
+    """Its gradient may be finite all the same."""
     before = copy_of_weights(engine)
 
-    def poisoned(logits_BTV: Tensor, batch: MicroBatch) -> LossSum:
-        return LossSum(total=logits_BTV.sum() * poison, count=1)
+    def finite_gradient(logits_BTV: Tensor, batch: MicroBatch) -> LossSum:
+        return LossSum(total=logits_BTV.sum() + float("nan"), count=1)
 
-    with pytest.raises(RuntimeError, match="gradient norm is .*not taken"):
-        engine.train_step(tiny.batches(cfg, tiny.samples()), poisoned, lr=1e-3)
+    metrics = engine.train_step(tiny.batches(engine.cfg, tiny.samples()), finite_gradient, lr=1e-3)
+    assert metrics["skipped"] == 1 and math.isfinite(metrics["grad_norm"])
     assert all(torch.equal(a, b) for a, b in zip(before, copy_of_weights(engine), strict=True))
-    # and the engine is as good as before
-    again = tiny.engine(cfg, weights["qwen2.5-tiny"])
-    assert tiny.train(engine, "sft", range(1)) == tiny.train(again, "sft", range(1))
+
+
+def test_a_spike_is_not_applied(weights: dict[str, Path]) -> None:
+    cfg = tiny.config()
+    cfg.optim.skip_spikes = 5.0
+    engine = tiny.engine(cfg, weights["qwen2.5-tiny"])
+    norm = tiny.train(engine, "sft", range(1))[0]["grad_norm"]
+    engine.guard.load_state_dict({"accepted": [norm] * 30, "judged": 31, "skipped_in_a_row": 0})
+    before = copy_of_weights(engine)
+    batches = tiny.batches(cfg, tiny.samples())
+    assert engine.train_step(batches, poisoned(100.0), lr=1e-3)["skipped"] == 1
+    assert all(torch.equal(a, b) for a, b in zip(before, copy_of_weights(engine), strict=True))
+    assert engine.train_step(batches, tiny.objective_of("sft"), lr=1e-3)["skipped"] == 0
+    assert not all(torch.equal(a, b) for a, b in zip(before, copy_of_weights(engine), strict=True))
+
+
+def test_a_run_that_only_skips_ends(engine: Engine) -> None:
+    batches = tiny.batches(engine.cfg, tiny.samples())
+    for _ in range(9):
+        engine.train_step(batches, poisoned(float("nan")), lr=1e-3)
+    with pytest.raises(UserError, match="^the last 10 updates were skipped, and training does not recover by itself"):
+        engine.train_step(batches, poisoned(float("nan")), lr=1e-3)
 
 
 def test_the_gradient_norm_is_that_before_clipping(weights: dict[str, Path]) -> None:

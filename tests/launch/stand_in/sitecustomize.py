@@ -1,13 +1,17 @@
 """Training and data of a second or less, for tests of starting, ending and resuming.
 
 A folder with this file on PYTHONPATH makes Python import it first.  STAND_IN says what the runs do: `ok`, `user`,
-`crash`, `exit`, `killed` (the last three on rank 1 alone) or `wait` (until killed, in the stage STAND_IN_STAGE).
+`crash`, `exit`, `killed` (the last three on rank 1 alone), `wait` (until killed, in the stage STAND_IN_STAGE), `asleep`
+(rank 1, while the other waits for it in a collective operation), `together` (collective operations for ever) or
+`blocked` (in C, with the interpreter lock).
 """
 
+import ctypes
 import json
 import os
 import signal
 import sys
+import threading
 import time
 import types
 from pathlib import Path
@@ -16,7 +20,7 @@ from pathlib import Path
 def run(cfg):
     folder, rank, stage = Path(cfg.run_dir), int(os.environ["RANK"]), cfg.stage
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-    names += ("OMP_NUM_THREADS", "SECRET")
+    names += ("OMP_NUM_THREADS", "SECRET", "CUBLAS_WORKSPACE_CONFIG", "NCCL_ALGO", "NVTE_ALLOW_NONDETERMINISTIC_ALGO")
     place = {name: os.environ.get(name) for name in names} | {"terminal": os.isatty(2)}
     (folder / f"rank_{rank}.json").write_text(json.dumps(place))
     (folder / f"pid_{rank}").write_text(str(os.getpid()))
@@ -38,6 +42,18 @@ def run(cfg):
         if what == "exit":
             os._exit(7)
         os.kill(os.getpid(), signal.SIGKILL)
+    if what == "blocked":
+        beat(3, "train")
+        ctypes.PyDLL(None).sleep(600)
+    if what in ("asleep", "together"):
+        dist = _distributed()
+        beat(7, "generate")
+        while True:
+            if what == "asleep" and rank == 1:
+                time.sleep(600)
+            dist.barrier()
+            beat()
+            (folder / f"together_{rank}").touch()
     if rank == 0:
         while not all((folder / f"rank_{r}.json").exists() for r in range(int(os.environ["WORLD_SIZE"]))):
             time.sleep(0.01)
@@ -56,6 +72,28 @@ def run(cfg):
         with open(folder.parent / "order.txt", "a") as order:
             order.write(f"{stage} from {cfg.model.weights}\n")
     return {"stage": stage}
+
+
+def beat(*progress):
+    from fleming_nemo.training import watchdog
+
+    watchdog.beat(*progress)
+
+
+def _distributed():
+    """torch.distributed; importing it takes longer than a test wants to wait for a rank that hangs."""
+    there = threading.Event()
+
+    def keep_beating():
+        while not there.wait(0.1):
+            beat()
+
+    threading.Thread(target=keep_beating, daemon=True).start()
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo")
+    there.set()
+    return dist
 
 
 def prepare(data, seed):
