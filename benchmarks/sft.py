@@ -95,9 +95,7 @@ def compare(cfg: RunConfig, rounds: int, peer_batches: list[int], scratch: Path)
 
     data = scratch / "sequences.npz"
     hand_over(cfg, corpus, chat.pad_id, data)
-    contestants: dict[str, Callable[[], tuple[float, list[float]]]] = {
-        OURS: partial(ours, cfg, corpus, chat.pad_id)
-    }
+    contestants: dict[str, Callable[[], tuple[float, list[float]]]] = {OURS: partial(ours, cfg, corpus, chat.pad_id)}
     for size in peer_batches:
         contestants[f"Trainer, batch {size}"] = partial(peer, size, cfg, data, torch.get_num_threads())
     speeds: dict[str, list[float]] = {name: [] for name in contestants}

@@ -20,11 +20,13 @@ COMMANDS = [
 # Where else a command runs, or what stands for it here.
 ELSEWHERE = {
     "make test": "this is it",
+    "make test-parity": "tests/distributed/test_parity.py",
+    "fleming export runs/sft_7b --step 800": "tests/training/test_export.py::test_the_command",
     "sbatch slurm/grpo_stage2.sh --tiny": "tests/slurm/test_jobs.py::test_stage_2_trains_over_two_nodes",
     "fleming report runs/demo": "with the command that makes runs/demo",
 }
 QUICKER = {"make demo": "make demo ARGS='--quick'"}
-SLOW = ("make demo", "python recipes/sft_7b.py --tiny", "fleming submit")
+SLOW = ("make demo", "python recipes/sft_7b.py --tiny", "python recipes/sft_32b.py --tiny", "fleming submit")
 
 
 def here(command: str, tmp_path: Path) -> str:
@@ -38,7 +40,7 @@ def here(command: str, tmp_path: Path) -> str:
         return f"make VENV={prefix} --assume-old={prefix}/.installed {rest}"
     if program == "python" and "--tiny" in rest:
         rest += f" run_dir={tmp_path}/run"
-    if program == "fleming":
+    if command.startswith("fleming submit"):
         rest += f" run_dir={tmp_path}/run --folder {tmp_path}/jobs"
         rest = re.sub(r"(\S+\.py) (.*)( run_dir=\S+)", r"\1\3 \2", rest)
     return f"{prefix}/bin/{program} {rest}"

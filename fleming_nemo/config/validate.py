@@ -11,7 +11,9 @@ from fleming_nemo.config.schema import RunConfig
 
 TASKS = ("sft", "grpo", "evaluate")
 PRECISIONS = ("bf16", "fp8", "fp32")
-FP8_RECIPES = ("delayed", "tensorwise", "blockwise", "mxfp8")
+FP8_MULTIPLES = {"delayed": 16, "tensorwise": 16, "blockwise": 128, "mxfp8": 32}
+"""What both sizes of an fp8 matrix divide by, the tokens of a rank among them."""
+FP8_RECIPES = tuple(FP8_MULTIPLES)
 DECAYS = ("cosine", "linear", "wsd", "constant")
 CURRICULA = ("easy_moderate", "mined")
 SYNTHESES = ("graph", "drills")
@@ -118,7 +120,11 @@ def _check_chunks(cfg: RunConfig, arch: ArchShape) -> None:
 
 def pack_multiple(cfg: RunConfig) -> int:
     """What the number of tokens of a pack divides by, so that every rank gets a whole and equal share of it."""
-    return 2 * cfg.parallel.cp * cfg.parallel.tp
+    return _tokens_of_a_rank(cfg) * cfg.parallel.cp * cfg.parallel.tp
+
+
+def _tokens_of_a_rank(cfg: RunConfig) -> int:
+    return FP8_MULTIPLES[cfg.model.fp8_recipe] if cfg.model.precision == "fp8" else 2
 
 
 def _check_packing(cfg: RunConfig) -> None:
@@ -130,8 +136,9 @@ def _check_packing(cfg: RunConfig) -> None:
         )
     if train.pack_tokens % pack_multiple(cfg):
         raise UserError(
-            f"train.pack_tokens is {train.pack_tokens}, which is not a multiple of 2 * parallel.cp * parallel.tp = "
-            f"{pack_multiple(cfg)}; choose {_round_up(train.pack_tokens, pack_multiple(cfg))}"
+            f"train.pack_tokens is {train.pack_tokens}, which is not a multiple of {_tokens_of_a_rank(cfg)} * "
+            f"parallel.cp * parallel.tp = {pack_multiple(cfg)}; "
+            f"choose {_round_up(train.pack_tokens, pack_multiple(cfg))}"
         )
 
 
@@ -156,7 +163,7 @@ def _check_batch(cfg: RunConfig, dp: int) -> None:
 
 def can_generate(cfg: RunConfig) -> bool:
     """Whether the training layout can also sample; SFT trains under any layout and evaluates only where it can."""
-    return cfg.parallel.pp == cfg.parallel.cp == 1
+    return cfg.parallel.pp == cfg.parallel.cp == 1 and cfg.model.precision != "fp8"
 
 
 def _check_generation(cfg: RunConfig) -> None:

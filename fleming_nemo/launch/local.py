@@ -21,7 +21,7 @@ from fleming_nemo.config.validate import validate
 from fleming_nemo.data import files
 from fleming_nemo.launch import hang, lock, machine, markers
 from fleming_nemo.launch.output import Tee
-from fleming_nemo.launch.preflight import prepare_data
+from fleming_nemo.launch.preflight import check_precision, prepare_data
 from fleming_nemo.launch.worker import LAUNCHER_PID, RESULT
 from fleming_nemo.training.watchdog import HUNG
 
@@ -63,6 +63,7 @@ def launch(cfg: RunConfig) -> dict[str, Any]:
     processes = machine.num_processes(cfg, gpus)
     validate(cfg, processes)
     on_gpus = machine.runs_on_gpus(cfg, processes, gpus)
+    check_precision(cfg, on_gpus)
     folder = Path(cfg.run_dir)
     with lock.claim(cfg) as held:
         result = markers.read_done(folder)

@@ -11,10 +11,22 @@ from fleming_nemo.config.validate import validate
 from fleming_nemo.launch import lock, machine
 from fleming_nemo.launch.stages import chain
 from fleming_nemo.launch.worker import quiet_on_cpu
+from fleming_nemo.parallel import extensions, precision
 from fleming_nemo.planner import hardware, plan
 
 MANIFEST = "manifest.json"
 """Written last into a data directory: without it the directory was never finished."""
+
+
+def check_precision(cfg: RunConfig, on_gpus: bool) -> None:
+    """Raise a UserError for libraries that megatron-core trips over, and for fp8 that cannot run; without torch.
+
+    What depends on the GPU itself is asked by the processes that have one.
+    """
+    extensions.check_extensions()
+    if not on_gpus:
+        precision.check_precision(cfg.model, precision.Device())
+    precision.check_config(cfg)
 
 
 def data_is_built(cfg: RunConfig) -> bool:
@@ -57,6 +69,7 @@ def _dry_run(cfg: RunConfig, first: bool, planned: int | None = None) -> list[st
     gpus = machine.num_gpus()
     processes = planned or machine.num_processes(cfg, gpus)
     validate(cfg, processes)
+    check_precision(cfg, on_gpus=cfg.model.arch not in CPU_SIZED or 0 < processes <= gpus)
     sizes = cfg.parallel
     dp = processes // (sizes.tp * sizes.pp * sizes.cp)
     split = f"tp {sizes.tp} x pp {sizes.pp} x cp {sizes.cp} x dp {dp}"

@@ -8,11 +8,11 @@ import torch
 
 from fleming_nemo.config.presets import ArchShape
 from fleming_nemo.config.schema import ModelConfig, ParallelConfig
-from fleming_nemo.parallel import groups  # first: it switches the CPU backend on
+from fleming_nemo.parallel import groups, precision  # first: groups switches the CPU backend on
 
 from megatron.core.models.gpt import GPTModel  # isort: skip
 from megatron.core.transformer import TransformerConfig  # isort: skip
-from fleming_nemo.parallel.layers import block_spec  # isort: skip
+from fleming_nemo.parallel.te_layers import block_spec  # isort: skip
 
 
 def padded_vocab_size(shape: ArchShape, tp: int) -> int:
@@ -70,6 +70,7 @@ def transformer_config(shape: ArchShape, model: ModelConfig, parallel: ParallelC
         deterministic_mode=torch.are_deterministic_algorithms_enabled(),  # `train.deterministic`
         # the loss function returns (sum, count); gradients are divided by the count of the whole batch
         calculate_per_token_loss=True,
+        **precision.fp8_settings(model),
     )
 
 
@@ -79,6 +80,7 @@ def build(shape: ArchShape, model: ModelConfig, parallel: ParallelConfig) -> lis
     One GPTModel; under the interleaved pipeline schedule one for each of `parallel.vp` chunks.
     """
     layout = groups.current()
+    precision.check_precision(model, precision.this_device())
     config = transformer_config(shape, model, parallel)
     chunks = []
     for chunk in range(parallel.vp):

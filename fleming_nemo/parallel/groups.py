@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from fleming_nemo.config.schema import ParallelConfig
-from fleming_nemo.parallel import cpu_backend
+from fleming_nemo.parallel import cpu_backend, extensions
 
+extensions.check_extensions()  # before megatron-core looks for them
 cpu_backend.enable()
 
 import torch.distributed as dist  # noqa: E402

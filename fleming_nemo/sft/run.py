@@ -35,7 +35,7 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         return evaluate(cfg, *trained)
     if groups.rank() == 0:
         print(
-            f"{cfg.stage}: not evaluated, generation needs pp=1 and cp=1; run task=evaluate with "
+            f"{cfg.stage}: not evaluated, generation needs pp=1, cp=1 and bf16 or fp32; run task=evaluate with "
             f"model.weights={cfg.run_dir} under tp and dp"
         )
     return {"stage": cfg.stage, "steps": cfg.train.steps}

@@ -17,10 +17,10 @@ import torch
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.parallel import groups
+from fleming_nemo.parallel.agreement import everyone, on_first
 from fleming_nemo.training import checkpoint_files, checkpoint_manifest, checkpoint_tensors
 from fleming_nemo.training.checkpoint_files import RNG, Damaged, steps
 from fleming_nemo.training.checkpoint_manifest import Entry
-from fleming_nemo.training.checkpoint_ranks import everyone, on_first
 from fleming_nemo.training.checkpoint_save import Saver
 from fleming_nemo.training.engine import Engine
 

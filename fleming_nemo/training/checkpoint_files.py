@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import secrets
 import shutil
@@ -107,11 +106,11 @@ def read_state(source: Path) -> tuple[dict[str, Any], dict[str, Entry]]:
 
 def publish(temporary: Path, target: Path) -> None:
     """Give a directory whose files are all written its name, in place of an earlier one of that name."""
-    sync(temporary)
+    files.sync(temporary)
     if target.exists():
         target.rename(_doomed(target))
     temporary.rename(target)
-    sync(target.parent)
+    files.sync(target.parent)
 
 
 def prune(run_dir: Path, keep: int) -> None:
@@ -161,15 +160,6 @@ def set_aside(source: Path) -> Path:
         target = source.with_name(f"{source.name}.damaged{count}")
     source.rename(target)
     return target
-
-
-def sync(path: Path) -> None:
-    """Wait until a written file, or the names in a directory, are on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sum(content: dict[str, Any]) -> str:

@@ -21,11 +21,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fleming_nemo.data import files
 from fleming_nemo.parallel import groups
+from fleming_nemo.parallel.agreement import everyone, everyone_or_error, on_first
 from fleming_nemo.training import checkpoint_files, checkpoint_manifest, checkpoint_tensors
 from fleming_nemo.training.checkpoint_files import RNG
 from fleming_nemo.training.checkpoint_manifest import Entry
-from fleming_nemo.training.checkpoint_ranks import everyone, everyone_or_error, on_first
 from fleming_nemo.training.engine import Engine
 
 from megatron.core.dist_checkpointing.strategies.async_utils import AsyncCallsQueue  # isort: skip
@@ -123,7 +124,7 @@ class Saver:
             folder = unfinished.folder
             for file in sorted(folder.iterdir()):
                 if file.name not in manifest:  # small ones that rank 0 wrote
-                    checkpoint_files.sync(file)
+                    files.sync(file)
                     manifest[file.name] = checkpoint_manifest.entry(file)
             checkpoint_files.write_state(folder, unfinished.content, manifest)
             checkpoint_files.publish(folder, checkpoint_files.path_of(self.run_dir, unfinished.step))

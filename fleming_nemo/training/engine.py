@@ -76,7 +76,7 @@ class Engine:
             chunks[0].config.no_sync_func = no_sync if len(no_sync) > 1 else no_sync[0]
         self._gather_pending = False
         optim = cfg.optim
-        bf16 = cfg.model.precision == "bf16"
+        bf16 = cfg.model.precision != "fp32"
         self.optimizer = get_megatron_optimizer(
             OptimizerConfig(
                 optimizer="adam",

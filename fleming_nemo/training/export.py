@@ -25,7 +25,7 @@ from fleming_nemo.config.validate import validate
 from fleming_nemo.data import files, tokenizer
 from fleming_nemo.model import gpt, hf, hf_names, hf_tokenizer
 from fleming_nemo.parallel import groups
-from fleming_nemo.parallel.agreement import together
+from fleming_nemo.parallel.agreement import on_first
 from fleming_nemo.training import checkpoint, export_check
 from fleming_nemo.training.rundir import versions
 
@@ -86,14 +86,14 @@ def write(cfg: RunConfig, run_dir: Path, step: int, out: Path, max_shard_bytes: 
     policy = Policy(gpt.build(shape, cfg.model, cfg.parallel))
     checkpoint.load_weights(policy, run_dir, step)  # type: ignore[arg-type]
     try:
-        together(lambda: _make_room(policy, shape, temporary), first_only=True)
+        on_first(lambda: _make_room(policy, shape, temporary))
         hf.save(policy.networks, temporary, shape, max_shard_bytes)
         system = cfg.data.system_prompt
-        together(lambda: hf_tokenizer.write(chat, system, shape.max_positions, temporary), first_only=True)
+        on_first(lambda: hf_tokenizer.write(chat, system, shape.max_positions, temporary))
         prompt = export_check.check(policy.networks, shape, temporary, chat)
         record = {"run": run_dir.name, "step": step, "arch": cfg.model.arch, "layout": groups.current().sizes()}
         record |= {"warning": hf_tokenizer.warning(chat, shape.family), "versions": versions(), "prompt": prompt}
-        together(lambda: _finish(record, temporary, out), first_only=True)
+        on_first(lambda: _finish(record, temporary, out))
     except OSError as error:
         raise UserError(f"{out} could not be written ({error}); make room, or give another folder") from error
     finally:
@@ -144,14 +144,6 @@ def _finish(record: dict[str, Any], temporary: Path, out: Path) -> None:
     record["files"] = {file.name: file.stat().st_size for file in sorted(temporary.iterdir())}
     files.write_json(temporary / RECORD, record)
     for path in (*temporary.iterdir(), temporary):
-        _sync(path)
+        files.sync(path)
     os.replace(temporary, out)  # an empty folder of that name gives way
-    _sync(out.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    files.sync(out.parent)

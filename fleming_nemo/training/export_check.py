@@ -15,7 +15,7 @@ from fleming_nemo.data.chat import IM_END, IM_START
 from fleming_nemo.data.tokenizer import ChatTokenizer
 from fleming_nemo.model import hf
 from fleming_nemo.parallel import groups
-from fleming_nemo.parallel.agreement import gather_over_all, together
+from fleming_nemo.parallel.agreement import everyone, everyone_or_error
 
 from megatron.core import tensor_parallel  # isort: skip
 from megatron.core.pipeline_parallel import get_forward_backward_func  # isort: skip
@@ -36,13 +36,15 @@ def check(networks: list[Any], shape: ArchShape, folder: Path, chat: ChatTokeniz
     tokens = chat.encode(PROMPT)
     expected = last_stage_logits(networks, tokens)
     finite = expected is None or bool(expected.isfinite().all())
-    together(lambda: _refuse_unless(finite, "the logits of this checkpoint are not finite; export an earlier step"))
+    everyone_or_error(
+        lambda: _refuse_unless(finite, "the logits of this checkpoint are not finite; export an earlier step")
+    )
 
     def compare() -> None:
         difference = hf.first_difference(networks, folder, shape)
         _refuse_unless(difference is None, f"the export is damaged: {difference}; check the disk, and export again")
 
-    together(compare)
+    everyone_or_error(compare)
     with torch.no_grad():
         for network in networks:
             for parameter in network.parameters():
@@ -53,7 +55,9 @@ def check(networks: list[Any], shape: ArchShape, folder: Path, chat: ChatTokeniz
     same = expected is None or (
         found is not None and torch.equal(*(x[:, : shape.vocab_size] for x in (expected, found)))
     )
-    together(lambda: _refuse_unless(same, "the exported weights give other logits than the checkpoint; this is a bug"))
+    everyone_or_error(
+        lambda: _refuse_unless(same, "the exported weights give other logits than the checkpoint; this is a bug")
+    )
     best: list[Any] | None = None
     if found is not None:
         values, ids = found[-1, : chat.size].float().topk(TOP)
@@ -61,7 +65,7 @@ def check(networks: list[Any], shape: ArchShape, folder: Path, chat: ChatTokeniz
             {"token": i, "text": chat.decode([i]), "logit": v}
             for i, v in zip(ids.tolist(), values.tolist(), strict=True)
         ]
-    best = next(filter(None, gather_over_all(best)))
+    best = next(filter(None, everyone(best)))
     return {"text": PROMPT, "tokens": tokens, "best_next": best}
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from fleming_nemo.config.overrides import to_yaml
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data import files
+from fleming_nemo.parallel import extensions
 
 _PACKAGES = ("fleming-nemo", "torch", "megatron-core", "numpy", "tokenizers")
 
@@ -63,7 +64,8 @@ class RunDirectory:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that numbers depend on."""
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in _PACKAGES}
+    packages = {name: metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version()} | packages | extensions.installed()
 
 
 def _revision() -> str | None:

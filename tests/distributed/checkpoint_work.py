@@ -10,11 +10,11 @@ import work
 
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.parallel import groups
+from fleming_nemo.parallel.agreement import everyone
 from fleming_nemo.sft import run as sft_run
 from fleming_nemo.training import checkpoint, checkpoint_manifest, checkpoint_save
 from fleming_nemo.training.checkpoint import Checkpoints
 from fleming_nemo.training.checkpoint_manifest import Entry
-from fleming_nemo.training.checkpoint_ranks import everyone
 
 
 def save_two(cfg: RunConfig, folder: Path, run_dir: Path) -> None:

@@ -18,7 +18,7 @@ from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.model import gpt, hf, hf_names, hf_save
 from fleming_nemo.model.hf_files import ShardWriter
 from fleming_nemo.parallel import groups
-from fleming_nemo.parallel.agreement import gather_over_all
+from fleming_nemo.parallel.agreement import everyone
 from fleming_nemo.training import export, export_check
 
 
@@ -44,8 +44,8 @@ def reexport(
         hf.load(networks, source, shape)
     with LiveBytes(own) as saving:
         hf.save(networks, out, shape, max_shard_bytes)
-    assert gather_over_all(hf.first_difference(networks, out, shape)) == [None] * torch.distributed.get_world_size()
-    return gather_over_all({"parameters": sum(p.nbytes for p in own), "loading": loading.peak, "saving": saving.peak})
+    assert everyone(hf.first_difference(networks, out, shape)) == [None] * torch.distributed.get_world_size()
+    return everyone({"parameters": sum(p.nbytes for p in own), "loading": loading.peak, "saving": saving.peak})
 
 
 def padding(cfg: RunConfig, source: Path, shape: ArchShape) -> list[list[float]]:
@@ -59,7 +59,7 @@ def padding(cfg: RunConfig, source: Path, shape: ArchShape) -> list[list[float]]
         if name in ("embedding.word_embeddings.weight", "output_layer.weight"):
             real = shape.vocab_size - layout.tp_rank * len(parameter)
             sums.append(float(parameter[max(real, 0) :].abs().sum()))
-    return gather_over_all(sums)
+    return everyone(sums)
 
 
 def difference(cfg: RunConfig, source: Path, changed: Path) -> list[str | None]:
@@ -68,7 +68,7 @@ def difference(cfg: RunConfig, source: Path, changed: Path) -> list[str | None]:
     shape = ARCHS[cfg.model.arch]
     networks = gpt.build(shape, cfg.model, cfg.parallel)
     hf.load(networks, source, shape)
-    return gather_over_all(hf.first_difference(networks, changed, shape))
+    return everyone(hf.first_difference(networks, changed, shape))
 
 
 def export_run(cfg: RunConfig, run_dir: Path, out: Path, fault: str | None = None) -> list[str | None]:
@@ -80,7 +80,7 @@ def export_run(cfg: RunConfig, run_dir: Path, out: Path, fault: str | None = Non
             export.write(cfg, run_dir, 2, out, max_shard_bytes=200_000)
         except UserError as error:
             told = str(error)
-    return gather_over_all(told)
+    return everyone(told)
 
 
 def export_after_kill(cfg: RunConfig, run_dir: Path, out: Path) -> list[str | None]:
@@ -97,8 +97,8 @@ def logits(cfg: RunConfig, source: Path, tokens: list[int]) -> torch.Tensor:
     networks = gpt.build(shape, cfg.model, cfg.parallel)
     hf.load(networks, source, shape)
     found = export_check.last_stage_logits(networks, tokens)
-    everyone = gather_over_all(None if found is None else found[:, : shape.vocab_size])
-    return next(x for x in everyone if x is not None)
+    all_logits = everyone(None if found is None else found[:, : shape.vocab_size])
+    return next(x for x in all_logits if x is not None)
 
 
 def _flip(networks: Any, folder: Path, shape: ArchShape, max_shard_bytes: int) -> None:
