@@ -29,6 +29,10 @@ class ArchShape:
     tied: bool
     max_positions: int
 
+    def padded_vocab_size(self, tp: int) -> int:
+        """Embedding rows: the published size, rounded up so that every tensor-parallel rank holds the same number."""
+        return -(-self.vocab_size // tp) * tp
+
 
 ARCHS: dict[str, ArchShape] = {
     # The published config.json of Qwen2.5-7B-Instruct and Qwen3-32B.

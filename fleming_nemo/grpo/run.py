@@ -11,7 +11,6 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data import files
@@ -30,7 +29,7 @@ from fleming_nemo.rollout.types import request_seed
 from fleming_nemo.training import checkpoint, throughput, watchdog
 from fleming_nemo.training.checkpoint import Checkpoints
 from fleming_nemo.training.engine import Engine
-from fleming_nemo.training.progress import quiet
+from fleming_nemo.training.progress import Steps, speeds
 from fleming_nemo.training.rundir import RunDirectory
 from fleming_nemo.training.schedule import learning_rate
 from fleming_nemo.training.start import start
@@ -61,13 +60,7 @@ def run(cfg: RunConfig) -> dict[str, Any]:
     speed = throughput.of_this_run(engine.shape, cfg.model.precision)
     scored_by = "heldout_accuracy" if cfg.eval.every else "reward"
     scores: list[float] = []  # since the newest checkpoint
-    progress = tqdm(
-        range(first, steps),
-        f"{cfg.stage} training",
-        steps,
-        initial=first,
-        disable=quiet(),
-    )
+    progress = Steps(cfg.stage, first, steps)
     for step in progress:
         watchdog.beat(step + 1, "generate")
         clock = [time.perf_counter()]
@@ -106,11 +99,8 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         metrics |= {"lr": lr} | speed.row(lengths, clock[-1] - clock[0], training_seconds=clock[2] - clock[1])
         run_directory.log({"step": step + 1, "stage": cfg.stage, **metrics, "seconds": seconds})
         _save_rollouts(run_directory, step + 1, episodes_PG, advantage_PG)
-        progress.set_postfix(
-            reward=f"{metrics['reward']:.3f}",
-            length=f"{metrics['response_length']:.0f}",
-            tok_s=metrics["tokens_per_second"],
-        )
+        numbers = {"reward": f"{metrics['reward']:.3f}", "length": f"{metrics['response_length']:.0f}"}
+        progress.show(step + 1, **numbers, **speeds(metrics))
         if scored_by in metrics:
             scores.append(metrics[scored_by])
         if (step + 1) % cfg.train.save_every == 0 or step + 1 == steps:

@@ -15,11 +15,6 @@ from megatron.core.transformer import TransformerConfig  # isort: skip
 from fleming_nemo.parallel.te_layers import block_spec  # isort: skip
 
 
-def padded_vocab_size(shape: ArchShape, tp: int) -> int:
-    """Embedding rows: the published size, rounded up so that every tensor-parallel rank holds the same number."""
-    return -(-shape.vocab_size // tp) * tp
-
-
 def transformer_config(shape: ArchShape, model: ModelConfig, parallel: ParallelConfig) -> TransformerConfig:
     """megatron-core's description of the network; fusions that need CUDA extensions are off."""
     bf16 = model.precision != "fp32"
@@ -88,7 +83,7 @@ def build(shape: ArchShape, model: ModelConfig, parallel: ParallelConfig) -> lis
         network = GPTModel(
             config=config,
             transformer_layer_spec=block_spec(config, stage),
-            vocab_size=padded_vocab_size(shape, parallel.tp),
+            vocab_size=shape.padded_vocab_size(parallel.tp),
             max_sequence_length=shape.max_positions,
             pre_process=layout.first_stage and chunk == 0,
             post_process=layout.last_stage and chunk == parallel.vp - 1,

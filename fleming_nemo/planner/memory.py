@@ -77,7 +77,7 @@ def _stage(work: Workload, stage: int) -> Memory:
     chunk = (work.layers - work.recomputed) * layer + work.recomputed * boundary
     kept = in_flight(work, stage) * chunk + (layer if work.recomputed else 0)
     last = stage == work.pp - 1
-    logits = LOSS * tokens * parameters.padded_vocab_size(work.shape, work.tp) / work.tp if last else 0.0
+    logits = LOSS * tokens * work.shape.padded_vocab_size(work.tp) / work.tp if last else 0.0
     return Memory(
         weights=(work.weight_bytes * count.total + _fp8_copies(work, count.linear)) / everywhere,
         gradients=GRADIENT * count.total / everywhere,

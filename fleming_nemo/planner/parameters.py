@@ -36,11 +36,6 @@ class Count:
         return Count(self.linear + other.linear, self.vocabulary + other.vocabulary, self.small + other.small)
 
 
-def padded_vocab_size(shape: ArchShape, tp: int) -> int:
-    """Embedding rows, rounded up so that every tensor-parallel rank holds the same number (as `model.gpt` does)."""
-    return -(-shape.vocab_size // tp) * tp
-
-
 @functools.cache
 def layer(shape: ArchShape, tp: int) -> Count:
     """One transformer layer on one tensor-parallel rank."""
@@ -59,7 +54,7 @@ def chunk(shape: ArchShape, tp: int, pp: int, vp: int, stage: int, number: int) 
     one = layer(shape, tp)
     layers = shape.num_layers // (pp * vp)
     count = Count(linear=layers * one.linear, small=layers * one.small)
-    table = padded_vocab_size(shape, tp) // tp * shape.hidden_size
+    table = shape.padded_vocab_size(tp) // tp * shape.hidden_size
     first = stage == 0 and number == 0
     last = stage == pp - 1 and number == vp - 1
     if first:

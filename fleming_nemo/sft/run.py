@@ -8,8 +8,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from tqdm import tqdm
-
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.config.validate import can_generate
 from fleming_nemo.data.batch import Sample, check_length, micro_batches
@@ -22,7 +20,7 @@ from fleming_nemo.sft.loss import cross_entropy
 from fleming_nemo.training import throughput, watchdog
 from fleming_nemo.training.checkpoint import Checkpoints
 from fleming_nemo.training.engine import Engine
-from fleming_nemo.training.progress import quiet
+from fleming_nemo.training.progress import Steps, speeds
 from fleming_nemo.training.rundir import RunDirectory
 from fleming_nemo.training.schedule import learning_rate
 from fleming_nemo.training.start import start
@@ -60,9 +58,7 @@ def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:
     train_cfg = cfg.train
     speed = throughput.of_this_run(engine.shape, cfg.model.precision)
     losses: list[float] = []  # since the newest checkpoint
-    progress = tqdm(
-        range(first, train_cfg.steps), f"{cfg.stage} training", train_cfg.steps, initial=first, disable=quiet()
-    )
+    progress = Steps(cfg.stage, first, train_cfg.steps)
     for step in progress:
         watchdog.beat(step + 1, "train")
         began = time.perf_counter()
@@ -75,7 +71,7 @@ def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:
         metrics |= {"lr": lr} | speed.row(lengths, time.perf_counter() - began)
         run.log({"step": step + 1, "stage": cfg.stage, **metrics})
         losses.append(metrics["loss"])
-        progress.set_postfix(loss=f"{metrics['loss']:.3f}", lr=f"{lr:.1e}", tok_s=metrics["tokens_per_second"])
+        progress.show(step + 1, loss=f"{metrics['loss']:.3f}", lr=f"{lr:.1e}", **speeds(metrics))
         if (step + 1) % train_cfg.save_every == 0 or step + 1 == train_cfg.steps:
             with watchdog.phase("checkpoint"):
                 checkpoints.save(step + 1, {"guard": engine.guard.state_dict()}, score=-fmean(losses))

@@ -31,7 +31,7 @@ def counted(arch: str, recompute: int, length: int) -> dict[str, int]:
 
 def shape_of(arch: str) -> ArchShape:
     """With as many output rows as the model really has."""
-    return dataclasses.replace(ARCHS[arch], vocab_size=gpt.padded_vocab_size(ARCHS[arch], 1))
+    return dataclasses.replace(ARCHS[arch], vocab_size=ARCHS[arch].padded_vocab_size(1))
 
 
 @pytest.mark.usefixtures("one_process")
