@@ -69,7 +69,7 @@ def samples(count: int = 8, seed: int = 0) -> list[Sample]:
             Sample(
                 tokens=rng.integers(0, NUM_TOKENS, length),
                 mask=(np.arange(length) >= prompt).astype(np.uint8),
-                weight=0.1 * float(rng.normal()),
+                weight=0.03 * float(rng.normal()),
                 logprobs=rng.normal(-6, 0.2, length - prompt).astype(np.float32),
             )
         )
@@ -98,7 +98,7 @@ def objective_of(kind: str) -> Objective:
     return cross_entropy(NUM_TOKENS) if kind == "sft" else objective.paper(0.7, NUM_TOKENS)
 
 
-def train(made: Engine, kind: str, steps: range = range(3)) -> list[dict[str, float]]:
-    """Metrics of some optimizer steps, each on samples of its own."""
+def train(made: Engine, kind: str, steps: range = range(3), count: int = 8) -> list[dict[str, float]]:
+    """Metrics of some optimizer steps, each on `count` samples of its own."""
     loss = objective_of(kind)
-    return [made.train_step(batches(made.cfg, samples(seed=step)), loss, made.cfg.optim.lr) for step in steps]
+    return [made.train_step(batches(made.cfg, samples(count, step)), loss, made.cfg.optim.lr) for step in steps]

@@ -68,6 +68,8 @@ def _allocate_adam_states(optimizer: Any) -> None:
     """torch's AdamW has no state before its first step; the loader fills only what exists, and saving asserts it."""
     for part in getattr(optimizer, "chained_optimizers", [optimizer]):
         inner = part.optimizer
+        if not isinstance(inner, torch.optim.Adam):  # a fused one is megatron-core's own business, and has no `step`
+            continue
         for group in inner.param_groups:
             for p in group["params"]:
                 if not inner.state[p]:

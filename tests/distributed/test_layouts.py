@@ -120,7 +120,7 @@ def test_random_weights_do_not_depend_on_the_layout(results: dict[str, Any]) -> 
 def test_the_comparison_can_fail(alone: Any, weights: dict[str, Path]) -> None:
     """The steps change the loss, and the metrics tell the architectures, objectives and batches apart."""
     for metrics in alone.values():
-        assert all(m["grad_norm"] > 0.005 for m in metrics)
+        assert all(m["grad_norm"] > 0.001 for m in metrics)
     engine = tiny.engine(tiny.config(), weights["qwen2.5-tiny"])
     same = [engine.train_step(tiny.batches(engine.cfg, tiny.samples()), tiny.objective_of("sft"), 2e-3) for _ in "abc"]
     assert same[0]["loss"] - same[2]["loss"] > 0.05

@@ -15,6 +15,8 @@ import work
 from harness import Case, Harness, value
 from layouts import config, world
 
+from fleming_nemo.config.schema import RunConfig
+
 # one fixture runs all cases, and the time limit counts it in
 pytestmark = [pytest.mark.slow, pytest.mark.parity, pytest.mark.timeout(1800)]
 
@@ -42,6 +44,15 @@ CASES = [("qwen2.5-tiny", layout) for layout in LAYOUTS] + [("qwen3-tiny", layou
 CASES += [("nano", layout) for layout in TIED] + [("llama-tiny", layout) for layout in TIED]
 TOLERANCE = {"fp32": 1e-5, "bf16": 5e-3}
 STEPS = range(8)
+SEQUENCES = 16
+"""Of a step: fewer of them, and what bf16 rounds off them would not average out."""
+
+
+def parity_config(arch: str, layout: str, precision: str) -> RunConfig:
+    cfg = config(arch, layout, precision, micro_batch=4)
+    # Adam's first steps have the size of the rate, whatever the gradient: with a larger one the noise of rounding grows
+    cfg.optim.lr = 3e-4
+    return cfg
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +62,7 @@ def results(harness: Harness, weights: dict[str, Path]) -> dict[str, Any]:
             Case(
                 f"{arch} {layout} {precision}",
                 work.both_objectives,
-                (config(arch, layout, precision), weights[arch], STEPS),
+                (parity_config(arch, layout, precision), weights[arch], STEPS, SEQUENCES),
                 world(layout),
             )
             for arch, layout in CASES
@@ -65,7 +76,9 @@ def results(harness: Harness, weights: dict[str, Path]) -> dict[str, Any]:
 def alone(weights: dict[str, Path]) -> dict[tuple[str, str, str], work.Metrics]:
     """What one process reports with padded sequences, by architecture, precision and objective."""
     return {
-        (arch, precision, kind): tiny.train(tiny.engine(tiny.config(arch, precision=precision), folder), kind, STEPS)
+        (arch, precision, kind): tiny.train(
+            tiny.engine(parity_config(arch, "", precision), folder), kind, STEPS, SEQUENCES
+        )
         for arch, folder in weights.items()
         for precision in TOLERANCE
         for kind in ("sft", "grpo")
@@ -90,7 +103,7 @@ def test_layout(
 def test_the_comparison_can_fail(alone: Any) -> None:
     """The steps change the loss, and the numbers tell architectures, precisions and objectives apart."""
     for metrics in alone.values():
-        assert all(m["grad_norm"] > 0.005 for m in metrics)
+        assert all(m["grad_norm"] > 0.001 for m in metrics)
         assert len({m["loss"] for m in metrics}) == len(metrics)
     assert len({metrics[0]["loss"] for metrics in alone.values()}) == len(alone)
     for arch in tiny.ARCHITECTURES:

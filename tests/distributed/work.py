@@ -25,10 +25,10 @@ from fleming_nemo.training.rundir import RunDirectory
 Metrics = list[dict[str, float]]
 
 
-def both_objectives(cfg: RunConfig, folder: Path, steps: range = range(3)) -> dict[str, Metrics]:
-    """Steps of SFT, and as many of GRPO, each from the same weights."""
+def both_objectives(cfg: RunConfig, folder: Path, steps: range = range(3), count: int = 8) -> dict[str, Metrics]:
+    """Steps of SFT, and as many of GRPO, each from the same weights, on `count` sequences each."""
     groups.init(cfg.parallel, seed=7)
-    return {kind: tiny.train(tiny.engine(cfg, folder), kind, steps) for kind in ("sft", "grpo")}
+    return {kind: tiny.train(tiny.engine(cfg, folder), kind, steps, count) for kind in ("sft", "grpo")}
 
 
 def lopsided(cfg: RunConfig, folder: Path) -> Metrics:
