@@ -84,7 +84,10 @@ def check_precision(model: ModelConfig, device: Device) -> None:
     if model.precision != "fp8":
         return
     if device.capability is None:
-        raise UserError("model.precision is fp8, which needs an NVIDIA GPU, and there is none here; use bf16 or fp32")
+        lacks = "neither is here" if device.te.version is None else "there is no such GPU here"
+        raise UserError(
+            f"model.precision is fp8, which needs Transformer Engine and an NVIDIA GPU, and {lacks}; use bf16 or fp32"
+        )
     if device.te.fault is not None:
         raise UserError(f"model.precision is fp8, which needs Transformer Engine: {device.te.fault}")
     if device.te.version is None:

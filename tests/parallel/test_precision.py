@@ -48,7 +48,7 @@ def test_what_runs(recipe: str, device: Device) -> None:
 @pytest.mark.parametrize(
     ("recipe", "device", "sentence"),
     [
-        ("blockwise", Device(), "fp8, which needs an NVIDIA GPU, and there is none here"),
+        ("blockwise", Device(), "fp8, which needs Transformer Engine and an NVIDIA GPU, and neither is here"),
         ("blockwise", Device((9, 0), "12.9"), "Transformer Engine, and it is not installed; `pip install --no-build"),
         ("blockwise", Device((9, 0), "12.9", Extension("transformer-engine", "2", "half a package")), "half a package"),
         ("tensorwise", Device((8, 0), "12.9", TE), r"needs compute capability 8.9 .*has 8.0.*use model.precision=bf16"),
@@ -87,7 +87,7 @@ def test_this_machine_is_refused_or_has_a_gpu() -> None:
     device = precision.this_device()
     assert (device.capability is not None) == torch.cuda.is_available()
     if device.capability is None:
-        with pytest.raises(UserError, match="there is none here"):
+        with pytest.raises(UserError, match="is here"):
             check_precision(fp8(), device)
 
 
@@ -187,7 +187,7 @@ def test_a_recipe_without_a_gpu_says_so(arguments: list[str], tmp_path: Path) ->
         text=True,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: model.precision is fp8, which needs an NVIDIA GPU, and there is none here")
+    assert done.stderr.startswith("error: model.precision is fp8, which needs Transformer Engine and an NVIDIA GPU")
     assert done.stderr.count("\n") == 1
 
 
@@ -197,7 +197,7 @@ def test_a_network_is_not_built_without_a_gpu(one_process: None) -> None:
 
     if precision.this_device().capability is None:
         model = fp8("tensorwise", arch="qwen2.5-tiny")
-        with pytest.raises(UserError, match="there is none here"):
+        with pytest.raises(UserError, match="is here"):
             gpt.build(ARCHS[model.arch], model, ParallelConfig())
 
 
