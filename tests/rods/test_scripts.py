@@ -17,7 +17,9 @@ def run(script, *args):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("script", ["build_kg.py", "build_rods.py", "distill_cot.py", "build_indexed.py"])
+@pytest.mark.parametrize(
+    "script", ["build_kg.py", "build_rods.py", "build_curated.py", "distill_cot.py", "build_indexed.py"]
+)
 def test_help(script):
     result = run(script, "--help")
     assert result.returncode == 0 and "--out" in result.stdout

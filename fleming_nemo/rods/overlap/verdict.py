@@ -1,0 +1,137 @@
+"""When two questions count as the same: rules over the evidence of one pair.
+
+A shared stem alone does not convict when it says little ('which of the following is true about gout?' opens many
+questions), shared options alone neither (yes, no, maybe; the four nerves of the forearm). Together they do.
+"""
+
+from dataclasses import dataclass
+
+from fleming_nemo.rods.overlap.candidates import Evidence
+from fleming_nemo.rods.overlap.compare import (
+    Likeness,
+    Profile,
+    letter_ratio,
+    likeness,
+    options_inside,
+    shared_information,
+)
+from fleming_nemo.rods.overlap.index import GRAM, WINDOW, BenchmarkIndex
+
+# Information in nats: a rare medical word has 7 to 9, a function word less than 1.
+_STOCK_PHRASE = 8.0
+_SOME_OPTIONS = 12.0
+_TELLING_OPTIONS = 30.0
+_SAME_QUESTION = 12.0
+_TELLING_QUESTION = 30.0
+_CONTAINED_QUESTION = 25.0
+_PASSAGE_SHARE = 0.35
+_RUN_SHARE = 0.4
+_LONG_PASSAGE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a training item counts as a copy of a benchmark question, and how sure that is (0..1)."""
+
+    reason: str
+    score: float
+    question: float
+    options: float
+
+
+def judge(item: Profile, entry: int, evidence: Evidence, index: BenchmarkIndex) -> Verdict | None:
+    """The verdict on one pair that the index proposed; None: two different questions."""
+    benchmark = index.profile(entry)
+    shared = shared_information(item, benchmark)
+    if evidence == Evidence() and not _close(shared, item.total, benchmark.total):
+        return None
+    like = likeness(item, benchmark, shared)
+    readable = evidence.letters or _worth_reading(item, benchmark, like)
+    ratio = letter_ratio(item.letters, benchmark.letters) if readable else 0.0
+    run = _run(entry, evidence, index)
+    reason = (
+        _by_passage(item, benchmark, evidence, run)
+        or _by_question(like, ratio, benchmark, evidence)
+        or _by_options(like, ratio)
+        or _by_containment(item, benchmark, like)
+    )
+    if reason is None:
+        return None
+    question = min(1.0, max(like.dice, ratio))
+    return Verdict(reason, round(max(question, min(1.0, like.options)), 4), round(question, 4), round(like.options, 4))
+
+
+def _close(shared: float, item: float, benchmark: float) -> bool:
+    """Whether words alone make a pair worth comparing: alike, or one nearly within the other."""
+    return shared > 0 and (2 * shared >= 0.45 * (item + benchmark) or shared >= 0.8 * min(item, benchmark))
+
+
+def _worth_reading(item: Profile, benchmark: Profile, like: Likeness) -> bool:
+    """Letters are compared only where they can decide, and never a vignette with one line."""
+    short, long = sorted((len(item.letters), len(benchmark.letters)))
+    return (like.dice >= 0.35 or like.options >= 0.6) and 3 * short >= long
+
+
+def _run(entry: int, evidence: Evidence, index: BenchmarkIndex) -> float:
+    """Information of the benchmark's words that the shared n-grams cover."""
+    if not evidence.grams:
+        return 0.0
+    covered = {place + step for place in evidence.grams for step in range(GRAM)}
+    weights = index.word_weights(entry)
+    return float(sum(weights[place] for place in covered if place < len(weights)))
+
+
+def _by_passage(item: Profile, benchmark: Profile, evidence: Evidence, run: float) -> str | None:
+    """A long passage convicts if it is a good part of the shorter text: all vignettes share their vital signs."""
+    for windows, text in (
+        (evidence.windows, benchmark.entry.question),
+        (evidence.context_windows, benchmark.entry.context),
+    ):
+        shorter = min(len(text), len(item.entry.question) + len(item.entry.context))
+        if windows and windows + WINDOW > min(_LONG_PASSAGE, _PASSAGE_SHARE * shorter):
+            return "64 letters"
+    if run >= _TELLING_QUESTION and run >= _RUN_SHARE * min(benchmark.whole, item.whole):
+        return "word n-grams"
+    return None
+
+
+def _by_question(like: Likeness, ratio: float, benchmark: Profile, evidence: Evidence) -> str | None:
+    if max(like.dice, ratio) >= 0.85 and like.dice >= 0.5 and like.shared >= _TELLING_QUESTION:
+        return "question"
+    if ratio >= 0.95 and benchmark.total >= _TELLING_QUESTION:
+        return "question"
+    if evidence.letters and benchmark.total >= _SAME_QUESTION:
+        return "same question"
+    return None
+
+
+def _by_options(like: Likeness, ratio: float) -> str | None:
+    stem = max(like.dice, ratio)
+    if stem >= 0.9 and like.options >= 0.4:
+        return "question and options"
+    # Letters alone may only agree in the stock phrase: '... is seen in which pattern of inheritance?'
+    told = (stem >= 0.6 and like.dice >= 0.5) or ratio >= 0.85
+    if told and like.options >= 0.6 and like.option_information >= _SOME_OPTIONS:
+        return "question and options"
+    if stem >= 0.8 and like.options >= 0.7:
+        return "question and options"
+    whole = max(like.in_item, like.in_benchmark) >= 0.9 and like.shared >= _STOCK_PHRASE
+    if like.options >= 0.75 and like.option_information >= _SOME_OPTIONS and whole:
+        return "part of the question and options"
+    if like.options >= 0.9 and like.option_information >= _TELLING_OPTIONS and like.in_item >= 0.9:
+        # What is left of the question is a stock phrase of the other: the vignette was cut off.
+        return "part of the question and options"
+    if like.options >= 0.75 and like.option_information >= _TELLING_OPTIONS and like.dice >= 0.5:
+        return "options"
+    return None
+
+
+def _by_containment(item: Profile, benchmark: Profile, like: Likeness) -> str | None:
+    if like.in_benchmark < 0.8 or like.in_item > 0.8:
+        return None
+    inside = benchmark.letters in item.letters
+    if inside and benchmark.total >= _CONTAINED_QUESTION:
+        return "question inside the text"
+    if like.shared >= _STOCK_PHRASE and options_inside(item, benchmark) >= 0.6:
+        return "question and options inside the text"
+    return None

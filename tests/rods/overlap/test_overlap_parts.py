@@ -1,0 +1,127 @@
+"""Folding, words, hashes, fuzzy ratio, rarity and benchmark files."""
+
+import difflib
+import gzip
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from overlap_questions import BENCHMARK
+
+from fleming_nemo.config.errors import UserError
+from fleming_nemo.rods.overlap.compare import letter_ratio, letters_of
+from fleming_nemo.rods.overlap.entries import read_benchmark, read_benchmarks
+from fleming_nemo.rods.overlap.folding import fold
+from fleming_nemo.rods.overlap.hashing import HashIndex, RangeHash, window_starts
+from fleming_nemo.rods.overlap.index import BenchmarkIndex
+from fleming_nemo.rods.overlap.tokens import NUMBER, tokenise
+
+
+def words(text: str) -> list[int]:
+    return tokenise([text]).words.tolist()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Sjögren’s", "SJOGREN'S"),
+        ("ＣＯＰＤ", "copd"),
+        ("H<sub>2</sub>O", "h2o"),
+        ("β-blocker", "beta blocker"),
+        ("pati\u00adent\u200b", "patient"),
+        ("a&nbsp;&amp; b", "a & b"),
+        ("раtiеnt", "patient"),
+        ("ﬁbrosis", "fibrosis"),
+    ],
+)
+def test_disguises_fold_to_the_same_words(one, other):
+    assert words(one) == words(other)
+
+
+def test_words_numbers_and_chinese():
+    assert words("10mg 45 3.5") == [int(NUMBER), *words("mg"), *[int(NUMBER)] * 3]
+    assert len(words("b12 b6")) == 2 and words("b12") != words("b6"), "a number inside a name is part of the name"
+    assert len(words("血压高")) == 2 and words("血压") == words("血压高")[:1] and len(words("A型")) == 2
+    assert tokenise(["3", "4"], numbers_alike=False).words[0] != tokenise(["4"], numbers_alike=False).words[0]
+
+
+@given(st.lists(st.text(), max_size=6))
+def test_texts_do_not_disturb_one_another(texts):
+    together = tokenise(texts)
+    assert len(together.word_rows) == len(together.letter_rows) == len(texts) + 1
+    for row, text in enumerate(texts):
+        alone = tokenise([text])
+        assert together.words[together.word_rows[row] : together.word_rows[row + 1]].tolist() == alone.words.tolist()
+        low, high = together.letter_rows[row : row + 2]
+        assert together.letters[low:high].tolist() == alone.letters.tolist()
+
+
+@given(st.lists(st.integers(0, 3), max_size=60), st.integers(1, 5))
+def test_equal_windows_have_equal_hashes(values, width):
+    array = np.array(values, np.uint64)
+    hashes = RangeHash(array).windows(width).tolist()
+    seen = [tuple(values[at : at + width]) for at in range(len(values) - width + 1)]
+    assert len(hashes) == len(seen)
+    assert len(set(zip(hashes, seen, strict=True))) == len(set(seen)) == len(set(hashes))
+
+
+def test_windows_stay_within_their_row():
+    assert window_starts(np.array([0, 4, 4, 6, 9]), 3).tolist() == [0, 1, 6]
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 5))), st.lists(st.integers(0, 20)))
+def test_lookup_gives_what_a_dictionary_gives(stored, asked):
+    spread = np.uint64(0x9E3779B97F4A7C15)
+    keys = np.array([k for k, _ in stored], np.uint64) * spread
+    index = HashIndex(keys, np.array([v for _, v in stored], np.int64))
+    found = index.lookup(np.array(asked, np.uint64) * spread)
+    expected = [(at, v) for at, key in enumerate(asked) for v in sorted(v for k, v in stored if k == key)]
+    assert list(zip(*(side.tolist() for side in found), strict=True)) == expected
+
+
+@given(st.text("abc", max_size=30), st.text("abc", max_size=30))
+def test_letter_ratio_is_the_longest_common_subsequence(one, other):
+    table = [[0] * (len(other) + 1) for _ in range(len(one) + 1)]
+    for i, a in enumerate(one):
+        for j, b in enumerate(other):
+            table[i + 1][j + 1] = table[i][j] + 1 if a == b else max(table[i][j + 1], table[i + 1][j])
+    expected = 2 * table[-1][-1] / (len(one) + len(other)) if one and other else 0.0
+    assert letter_ratio(one, other) == pytest.approx(expected)
+    assert letter_ratio(one, other) >= difflib.SequenceMatcher(None, one, other).ratio() - 1e-9 or not (one and other)
+
+
+def test_rare_words_weigh_more_than_stock_phrases_even_for_one_question():
+    rarity = BenchmarkIndex({"exam": BENCHMARK[:1]}).rarity
+    stock = rarity.of(tokenise(["Which of the following is the most likely diagnosis in this patient?"]).words)
+    assert stock.sum() < 16 < rarity.of(tokenise(["deferoxamine chelating succimer"]).words).sum()
+    assert rarity.of(tokenise(["12 45"]).words).max() < 1
+
+
+def test_letters_drop_spaces_and_changed_numbers():
+    assert letters_of("A 45-year, old!") == letters_of("a7 YEAR old") == "a0yearold"
+    assert fold("a\nb") == "a b"
+
+
+def test_benchmark_files_and_their_bad_rows(tmp_path):
+    good = {"id": "q", "question": "Why?", "options": ["a", "a", ""], "context": None}
+    lines = [
+        json.dumps(good),
+        "{broken",
+        "[1]",
+        json.dumps(good | {"question": " "}),
+        json.dumps(good | {"options": "ab"}),
+    ]
+    path = tmp_path / "exam.jsonl.gz"
+    path.write_bytes(gzip.compress("\n".join(lines).encode() + b"\n\xff\xfe\n"))
+    benchmarks, rejects = read_benchmarks([path])
+    assert [entry.options for entry in benchmarks["exam"]] == [("a", "a", "")]
+    assert [(r["row"], r["field"]) for r in rejects] == [
+        (2, "(row)"), (3, "(row)"), (4, "question"), (5, "options"), (6, "(row)")
+    ]  # fmt: skip
+    assert all(r["file"] == str(path) and r["reason"] and r["raw"] for r in rejects)
+    with pytest.raises(UserError, match="rename the file"):
+        read_benchmarks([path, path])
+    with pytest.raises(UserError, match="cannot be read"):
+        read_benchmark(tmp_path / "missing.jsonl")
