@@ -20,6 +20,8 @@ COMMANDS = [
 # Where else a command runs, or what stands for it here.
 ELSEWHERE = {
     "make test": "this is it",
+    "python data_prep/build_kg.py": "tests/rods/kg/test_real_graph.py",
+    "python data_prep/build_rods.py --items 100000 --workers 2": "tests/rods/synth/test_synth.py, with fewer",
     "make test-parity": "tests/distributed/test_parity.py",
     "fleming export runs/sft_7b --step 800": "tests/training/test_export.py::test_the_command",
     "sbatch slurm/grpo_stage2.sh --tiny": "tests/slurm/test_jobs.py::test_stage_2_trains_over_two_nodes",

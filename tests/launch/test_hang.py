@@ -64,6 +64,7 @@ def test_a_stopped_rank_ends_the_run(tmp_path):
     assert not any(is_alive(pid) for pid in pids)
 
 
+@pytest.mark.slow
 def test_a_rank_that_blocks_the_interpreter_ends_too(tmp_path):
     """No thread of Python runs in it any more, and no other rank is there to notice."""
     folder = tmp_path / "run"

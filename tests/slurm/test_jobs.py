@@ -57,6 +57,7 @@ def test_tasks_get_their_place_and_only_the_environment_that_is_listed(slurm, si
     assert {r["SECRET"] for r in ranks} == {None}
 
 
+@pytest.mark.slow
 def test_a_requeued_job_goes_on_in_a_new_attempt(slurm, site, tmp_path):
     run_dir, out = tmp_path / "run", tmp_path / "out"
     environ = site("wait")
@@ -111,6 +112,7 @@ def test_submit_runs_one_task_for_each_process(python_submit, tmp_path):
     assert json.loads((tmp_path / "run" / "rank_1.json").read_text())["LOCAL_WORLD_SIZE"] == "1"
 
 
+@pytest.mark.slow
 def test_a_task_that_dies_without_a_word_is_noticed_without_sacct(python_submit):
     job = python_submit("exit", nodes=2)
     with pytest.raises(JobFailed):
