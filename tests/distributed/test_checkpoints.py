@@ -155,7 +155,7 @@ def test_training_goes_on_beside_a_save(results: dict[str, Any]) -> None:
     assert beside["unfinished"][0], "no step was taken while it was written"
     first, second = (results["folder"] / "beside" / n / "checkpoints" / "step_3" for n in ("background", "waiting"))
     written = sorted(f.name for f in second.glob("*.distcp"))
-    assert written == ["__0_0.distcp", "__0_1.distcp", "__1_0.distcp", "__1_1.distcp"]
+    assert {name[:4] for name in written} == {"__0_", "__1_"}  # one file of a rank or two, as the version has it
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in written)
     assert value(results, "background") == value(results, "waiting") == beside["state"]
 

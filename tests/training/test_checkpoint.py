@@ -151,7 +151,7 @@ def test_an_error_leaves_the_earlier_checkpoint(
                 patch.setattr(files, "write_text", full)
             case "rename":
                 patch.setattr(Path, "rename", full)
-        with pytest.raises(OSError, match="step 3 could not be written.*No space left"):
+        with pytest.raises(OSError, match="step 3 could not be written.*(No space left|worker 0)"):
             checkpoints.save(3, {})
             checkpoints.close()
     assert checkpoint.steps(tmp_path) == [1]
@@ -233,7 +233,7 @@ def test_in_the_background_the_moment_of_the_save_is_saved(
     checkpoint.save(same, tmp_path / "waiting", 1, {"ledger": [1]}, keep=2, score=0.5)
     first, second = (tmp_path / name / "checkpoints" / "step_1" for name in ("background", "waiting"))
     found = sorted(f.name for f in second.iterdir())
-    assert found == sorted(f.name for f in first.iterdir()) and "__0_1.distcp" in found
+    assert found == sorted(f.name for f in first.iterdir()) and "__0_0.distcp" in found
     for name in found:
         if name not in (".metadata", "state.json"):  # pickles to a few bytes more or less
             assert (first / name).read_bytes() == (second / name).read_bytes(), name

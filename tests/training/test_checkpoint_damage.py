@@ -63,7 +63,7 @@ def forget(file: Path) -> None:
     file.write_text('{"step": 2, "note": "second"}')
 
 
-FILES = ("__0_0.distcp", "__0_1.distcp", ".metadata", "metadata.json", "rng.pt", "state.json")
+FILES = ("__0_0.distcp", ".metadata", "metadata.json", "rng.pt", "state.json")
 DAMAGE: list[tuple[Callable[[Path], None], str, str]] = [
     *((cut, name, r"bytes where|cannot be read") for name in FILES),
     *((flip, name, r"holds other bytes|state.json (cannot be read|is not as)") for name in FILES),
@@ -112,10 +112,10 @@ def test_the_step_can_be_saved_again(run_dir: Path, engine: Engine, capfd: pytes
 
 def test_without_a_whole_one_nothing_starts(run_dir: Path, engine: Engine) -> None:
     for step in (1, 2):
-        flip(run_dir / "checkpoints" / f"step_{step}" / "__0_1.distcp")
+        flip(run_dir / "checkpoints" / f"step_{step}" / "__0_0.distcp")
     before = [p.detach().clone() for p in engine.network.parameters()]
     for _ in range(2):  # also when it is started again
-        with pytest.raises(UserError, match=r"no checkpoint of .* is whole \(step_2: __0_1.*; step_1: __0_1.*delete"):
+        with pytest.raises(UserError, match=r"no checkpoint of .* is whole \(step_2: __0_0.*; step_1: __0_0.*delete"):
             checkpoint.resume(engine, run_dir)
     assert all((a == b).all() for a, b in zip(before, engine.network.parameters(), strict=True))
     assert checkpoint.steps(run_dir) == [1, 2]
@@ -134,10 +134,10 @@ def test_what_was_set_aside_is_not_forgotten(run_dir: Path, engine: Engine) -> N
 def test_the_next_stage_does_not_start_from_other_weights(
     damage: Callable[[Path], None], run_dir: Path, engine: Engine
 ) -> None:
-    damage(run_dir / "checkpoints" / "step_2" / "__0_1.distcp")
+    damage(run_dir / "checkpoints" / "step_2" / "__0_0.distcp")
     before = [p.detach().clone() for p in engine.network.parameters()]
     for step in (None, 2):
-        with pytest.raises(UserError, match=r"step_2 is damaged: __0_1.distcp .*repeat the command.*those of step 1"):
+        with pytest.raises(UserError, match=r"step_2 is damaged: __0_0.distcp .*repeat the command.*those of step 1"):
             checkpoint.load_weights(engine, run_dir, step)
     assert all((a == b).all() for a, b in zip(before, engine.network.parameters(), strict=True))
     assert checkpoint.steps(run_dir) == [1, 2], "it is another run's folder: nothing is renamed"
