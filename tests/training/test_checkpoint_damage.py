@@ -66,7 +66,7 @@ def forget(file: Path) -> None:
 FILES = ("__0_0.distcp", ".metadata", "metadata.json", "rng.pt", "state.json")
 DAMAGE: list[tuple[Callable[[Path], None], str, str]] = [
     *((cut, name, r"bytes where|cannot be read") for name in FILES),
-    *((flip, name, r"holds other bytes|state.json (cannot be read|is not as)") for name in FILES),
+    *((flip, name, r"holds other bytes|state.json (cannot be read|is not as|lists files|has no)") for name in FILES),
     *((Path.unlink, name, "is missing") for name in FILES),
     (garble, "state.json", "cannot be read"),
     (forget, "state.json", "has no 'crc32'"),
