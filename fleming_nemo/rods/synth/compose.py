@@ -137,7 +137,7 @@ def _provenance(
         "clues": clues,
         "start_text": draft.texts[draft.walk[0]] if draft.family.start == "named" else None,
         "masked": [kg.ids[node] for node in draft.masked],
-        "shown": [kg.ids[node] for node in draft.shown_bridges],
+        "shown": {kg.ids[node]: draft.texts[node] for node in draft.shown_bridges},
         "answer_node": kg.ids[draft.target],
         "distractors": [{"option": draft.texts[n], "node": kg.ids[n], **draft.moves[n]} for n in wrong],
         "dials": dials,

@@ -194,12 +194,10 @@ class Judge:
 
     def _names(self, item, node_of):
         p, question, found = item["provenance"], item["question"], []
-        visible = [(c["term"], c["text"]) for c in p["clues"]] + [(n, None) for n in p["shown"]]
+        visible = [(c["term"], c["text"]) for c in p["clues"]] + list(p["shown"].items())
         if MEANING[p["family"]][0] == "named":
             visible.append((p["path"][0], p["start_text"]))
         for node, text in visible:
-            if text is None:
-                text = self.zh[node] if item["language"] == "zh" and self.zh[node] else self.name[node]
             if text not in question:
                 found.append(f"{text!r} is not in the question")
             coded = self.type[node] in ("inheritance", "gene", "variant")
