@@ -16,6 +16,7 @@ from packaging.version import Version
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.presets import ARCHS, ArchShape
 from fleming_nemo.config.schema import ModelConfig, ParallelConfig, RunConfig
+from fleming_nemo.config.validate import FP8_MULTIPLES
 from fleming_nemo.parallel import extensions
 
 Capability = tuple[int, int]
@@ -44,12 +45,12 @@ class Recipe:
 
 RECIPES = {
     # One scale for a whole tensor: a gradient's range asks for the five exponent bits of e5m2.
-    "delayed": Recipe("hybrid", 16, (8, 9), "12.1", "1.0"),
-    "tensorwise": Recipe("hybrid", 16, (8, 9), "12.1", "2.2"),
+    "delayed": Recipe("hybrid", FP8_MULTIPLES["delayed"], (8, 9), "12.1", "1.0"),
+    "tensorwise": Recipe("hybrid", FP8_MULTIPLES["tensorwise"], (8, 9), "12.1", "2.2"),
     # One scale for 128 or 32 neighbours: their range fits e4m3, whose third mantissa bit halves the rounding error.
     # It is Transformer Engine's own default for both, and what DeepSeek-V3 trained with.
-    "blockwise": Recipe("e4m3", 128, (9, 0), "12.9", "2.3"),
-    "mxfp8": Recipe("e4m3", 32, (10, 0), "12.8", "2.1", below=(12, 0)),
+    "blockwise": Recipe("e4m3", FP8_MULTIPLES["blockwise"], (9, 0), "12.9", "2.3"),
+    "mxfp8": Recipe("e4m3", FP8_MULTIPLES["mxfp8"], (10, 0), "12.8", "2.1", below=(12, 0)),
 }
 
 AMAX_HISTORY = 1024
