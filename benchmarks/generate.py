@@ -1,8 +1,10 @@
 """Tokens per second of the in-process rollout engine against Hugging Face `generate`, in one run on CPU.
 
-The same weights, prompts and number of samples per prompt; every response has the same length, since neither engine may
-stop early.  Two vocabularies: the compact one of the nano model, and the 151,936 entries of Qwen2.5 on a small network,
-where drawing the token is most of the work.  Rounds alternate, so that a busy machine slows both.
+The same weights, prompts and number of samples per prompt.  Responses end where one of some tokens is drawn, as in
+training, where few are as long as the longest; or all at the same length.  Only tokens of responses count, not what an
+engine computes behind their end.  Two vocabularies: the compact one of the nano model, and the 151,936 entries of
+Qwen2.5 on a small network, where drawing the token is most of the work.  Rounds alternate, so that a busy machine slows
+both.
 
     pip install -e '.[bench]'
     python benchmarks/generate.py
@@ -11,6 +13,7 @@ where drawing the token is most of the work.  Rounds alternate, so that a busy m
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -43,24 +46,25 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=8, help="different prompts (default: %(default)s)")
     parser.add_argument("--samples", type=int, default=8, help="responses of each (default: %(default)s)")
     parser.add_argument("--prompt-tokens", type=int, default=128, help="longest prompt (default: %(default)s)")
-    parser.add_argument("--response-tokens", type=int, default=64, help="every response (default: %(default)s)")
+    parser.add_argument("--response-tokens", type=int, default=96, help="the longest response (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="of each engine, alternating (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="of either (default: %(default)s)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     os.environ |= DISTRIBUTED
     groups.init(ParallelConfig(), seed=1)
-    print(f"{'vocabulary':12} {'ours tok/s':>11} {'HF tok/s':>10}   ratio (rounds)")
-    for name, shape in SHAPES.items():
-        ours, theirs = compare(shape, args)
-        ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    print(f"{'vocabulary':12} {'responses':14} {'ours tok/s':>11} {'HF tok/s':>10}   ratio (rounds)")
+    for (name, shape), ends in itertools.product(SHAPES.items(), (True, False)):
+        ours, theirs = compare(shape, args, ends)
+        ratios = [mine / peer for mine, peer in zip(ours, theirs, strict=True)]
         listed = ", ".join(f"{r:.2f}" for r in ratios)
-        print(f"{name:12} {statistics.median(ours):11.0f} {statistics.median(theirs):10.0f}   ", end="")
+        kind, a, b = ("as they end" if ends else "equally long"), statistics.median(ours), statistics.median(theirs)
+        print(f"{name:12} {kind:14} {a:11.0f} {b:10.0f}   ", end="")
         print(json.dumps({"ratio": round(statistics.median(ratios), 2)}), f"({listed})")
     groups.shutdown()
 
 
-def compare(shape: ArchShape, args: argparse.Namespace) -> tuple[list[float], list[float]]:
+def compare(shape: ArchShape, args: argparse.Namespace, ends: bool) -> tuple[list[float], list[float]]:
     """Tokens per second of every round, ours and Hugging Face's; the first round of each warms up and is left out."""
     from transformers import AutoModelForCausalLM, GenerationConfig
 
@@ -71,7 +75,9 @@ def compare(shape: ArchShape, args: argparse.Namespace) -> tuple[list[float], li
     prompts = [tuple(rng.integers(0, shape.vocab_size, n).tolist()) for n in lengths]
     count, length = args.prompts * args.samples, args.response_tokens
     requests = [Request(p, seed=n * args.samples + k) for n, p in enumerate(prompts) for k in range(args.samples)]
-    sampler = MegatronRollouts(engine.network, shape.vocab_size, set(), pad_id=0, decode_batch=count)
+    # random weights draw every token about equally often: half of the longest response is the mean length
+    stops = set(range(1, shape.vocab_size, length // 2)) if ends else set()
+    sampler = MegatronRollouts(engine.network, shape.vocab_size, stops, pad_id=0, decode_batch=count)
     with tempfile.TemporaryDirectory() as folder:
         hf.save(engine.networks, Path(folder), shape)
         peer = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
@@ -82,8 +88,8 @@ def compare(shape: ArchShape, args: argparse.Namespace) -> tuple[list[float], li
         ids[row, width - len(prompt) :] = torch.tensor(prompt)
         mask[row, width - len(prompt) :] = 1
     sampling = GenerationConfig(
-        do_sample=True, top_k=0, top_p=1.0, temperature=1.0, max_new_tokens=length, min_new_tokens=length,
-        num_return_sequences=args.samples, pad_token_id=0, eos_token_id=None,
+        do_sample=True, top_k=0, top_p=1.0, temperature=1.0, max_new_tokens=length,
+        num_return_sequences=args.samples, pad_token_id=0, eos_token_id=sorted(stops) or None,
     )  # fmt: skip
     ours, theirs = [], []
     for _ in range(args.rounds + 1):
@@ -93,10 +99,15 @@ def compare(shape: ArchShape, args: argparse.Namespace) -> tuple[list[float], li
         with torch.no_grad():
             found = peer.generate(ids, attention_mask=mask, generation_config=sampling)
         ended = time.perf_counter()
-        assert all(len(r.tokens) == length for r in made) and found.shape == (count, width + length)
-        ours.append(count * length / (between - began))
-        theirs.append(count * length / (ended - between))
+        ours.append(sum(len(r.tokens) for r in made) / (between - began))
+        theirs.append(tokens_until(found[:, width:], stops) / (ended - between))
     return ours[1:], theirs[1:]
+
+
+def tokens_until(responses_BT: torch.Tensor, stops: set[int]) -> int:
+    """Tokens up to the first stop of each response, that one included."""
+    stop_BT = torch.isin(responses_BT, torch.tensor(sorted(stops), dtype=torch.long))
+    return int(((stop_BT.cumsum(1) - stop_BT.long()) == 0).sum())
 
 
 if __name__ == "__main__":

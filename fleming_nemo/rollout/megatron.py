@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fleming_nemo.parallel import groups
+from fleming_nemo.parallel import cpu_backend, groups
 from fleming_nemo.rollout.draw import draw
 from fleming_nemo.rollout.types import Request, Rollout
 from fleming_nemo.training import watchdog
@@ -135,7 +135,8 @@ class MegatronRollouts:
         """Logits [A, V] of the last position, gathered over the tensor-parallel ranks."""
         start = cache.sequence_len_offset
         positions = torch.arange(start, start + ids_AT.size(1), device=ids_AT.device).expand_as(ids_AT)
-        logits = self.network(ids_AT, positions, valid_AK, inference_context=cache, runtime_gather_output=True)
+        with cpu_backend.bypassed():
+            logits = self.network(ids_AT, positions, valid_AK, inference_context=cache, runtime_gather_output=True)
         cache.sequence_len_offset += ids_AT.size(1)
         return logits[:, -1]
 
