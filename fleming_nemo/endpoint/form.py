@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.endpoint.key import Key
-from fleming_nemo.endpoint.spec import Budget, Endpoint, check_base_url
+from fleming_nemo.endpoint.spec import Budget, Endpoint
 
 KEY_ENV = "OPENAI_API_KEY"
 
@@ -37,14 +37,16 @@ class EndpointForm:
     max_tokens: int = 4096
 
     def __post_init__(self) -> None:
-        check_base_url(self.base_url)
+        self._with(Key())
         self.budget()
 
     def endpoint(self) -> Endpoint:
         """Raises UserError when a key is named that is not there."""
         if not self.key_file and self.key_env != KEY_ENV and not os.environ.get(self.key_env):
             raise UserError(f"environment variable {self.key_env} is not set; put the endpoint's key into it.")
-        key = Key.from_file(Path(self.key_file)) if self.key_file else Key.from_environment(self.key_env)
+        return self._with(Key.from_file(Path(self.key_file)) if self.key_file else Key.from_environment(self.key_env))
+
+    def _with(self, key: Key) -> Endpoint:
         return Endpoint(
             self.base_url,
             self.model,
