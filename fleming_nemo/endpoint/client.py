@@ -169,6 +169,8 @@ class HttpClient:
             raise Passing("timeout", f"no reply in {self.endpoint.timeout_s:g} s", charged=True) from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
             raise Passing("not reachable", self.endpoint.key.scrub(str(error))) from None
+        except httpx2.InvalidURL as error:
+            raise UserError(f"{self.endpoint.url}: no URL ({error}); check --endpoint.") from None
         except httpx2.DecodingError:
             raise Passing("not a chat completion", "broken compression", charged=True) from None
         except httpx2.TransportError as error:
