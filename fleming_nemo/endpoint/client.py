@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 
 import httpx2
 
@@ -44,6 +45,9 @@ class HttpClient:
         self._why: UserError | None = None
         self._not_before = 0.0
         self._ever_answered, self._failed_in_row = False, 0
+        # What these log when asked for details holds the headers of responses, and servers quote keys.
+        for name in ("httpx2", "httpcore2"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         pool = httpx2.Limits(max_connections=endpoint.concurrency, keepalive_expiry=_IDLE_S)
         self._http = httpx2.AsyncClient(limits=pool, timeout=endpoint.timeout_s, follow_redirects=False)
 
