@@ -103,6 +103,7 @@ class HttpClient:
                     raise self._failed(failure) from None
                 except Passing as failure:
                     last = failure
+                    self.tally.passing[failure.kind] += 1
                 pause = growing_pause(self.endpoint.pause_s, attempt, digest)
                 if last.wait_s is not None:
                     pause = max(pause, last.wait_s)

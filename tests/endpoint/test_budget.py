@@ -1,7 +1,7 @@
 """The ceilings hold on what the server counts, calls under way included, and over several runs."""
 
 import pytest
-from conftest import request
+from endpoint.pieces import request
 from endpoint.server import Hang, Reset, Server, Status, asked, completion
 from hypothesis import given
 from hypothesis import strategies as st

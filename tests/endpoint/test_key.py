@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import KEY, request
+from endpoint.pieces import KEY, request
 from endpoint.server import Server, Status, completion
 
 import fleming_nemo

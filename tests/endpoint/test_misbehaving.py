@@ -4,9 +4,10 @@ import asyncio
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
-from conftest import one, request  # noqa: F401 - `one` is the default of ask_all
+from endpoint.pieces import one, request
 from endpoint.server import Drip, Garbage, Half, Hang, Reset, Server, Status, asked, completion
 
 from fleming_nemo.config.errors import UserError
@@ -64,7 +65,7 @@ def test_every_piece_ends_and_every_call_is_counted(ask_all):
         assert len(server.begun) == len(work) and tally.cached == 0
         assert sum(tally.failures.values()) == 4
         retried = 2 * sum(n % 3 > 0 and n % 25 != 7 for n in range(200)) + sum(LASTING[k][2] - 1 for k in lasting)
-        assert tally.retries == retried
+        assert tally.retries == retried, tally
         # A second run asks only what got no answer.
         again, panel = ask_all(server, work, concurrency=8)
         assert again == results
@@ -198,14 +199,13 @@ def test_an_empty_text_is_an_answer_that_was_paid_for(ask_all):
     assert server.calls == 3 and panel.tally.cached == 3
 
 
-def test_what_is_sent_is_what_was_asked(ask_all, tmp_path):
+def test_what_is_sent_is_what_was_asked(ask_all):
     messages = ({"role": "system", "content": "a\ud800b"}, {"role": "user", "content": "第一"})
 
     async def both(client, trial):
-        reply = await client.ask(replaced(request(""), messages=messages, temperature=0.3, max_tokens=7, trial=trial))
+        reply = await client.ask(replace(request(""), messages=messages, temperature=0.3, max_tokens=7, trial=trial))
         return reply.text, reply.finish, reply.reasoning, reply.prompt_tokens, reply.completion_tokens, reply.cached
 
-    replaced = __import__("dataclasses").replace
     behave = lambda body, nth: completion(f"给 {body['seed']} \ud800\n\u2028", "length", 11, 3, reasoning_content="想")  # noqa: E731
     with Server(behave) as server:
         for cached in (False, True):
@@ -238,7 +238,6 @@ def test_results_keep_the_order_of_work_and_a_bounded_number_is_in_memory(ask_al
 
 
 def test_a_caller_that_stops_reading_loses_no_call(tmp_path):
-    endpoint = Endpoint("http://127.0.0.1:9/v1", "tiny", concurrency=4)
     with Server(lambda body, nth: Hang(0.1, "fine")) as server:
         endpoint = Endpoint(server.url, "tiny", concurrency=4)
         with Session(endpoint, tmp_path, Budget()) as session:

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 import pytest
-from conftest import request
+from endpoint.pieces import request
 from endpoint.server import Server, Status, completion
 from hypothesis import given
 from hypothesis import strategies as st
