@@ -34,9 +34,11 @@ def _power(base: int, exponents_below: int) -> U64:
 class RangeHash:
     """Polynomial hash modulo 2**64 of any range of an array, each in constant time (Karp and Rabin 1987)."""
 
-    def __init__(self, values: U64) -> None:
+    def __init__(self, values: U64 | NDArray[np.uint32]) -> None:
         self._sums = np.zeros(len(values) + 1, np.uint64)
-        np.cumsum(values * _power(_BASE, len(values))[: len(values)], out=self._sums[1:])
+        terms = self._sums[1:]
+        np.multiply(values, _power(_BASE, len(values))[: len(values)], out=terms)
+        np.cumsum(terms, out=terms)
 
     def of(self, starts: Ints, ends: Ints) -> U64:
         """Hash of every values[start:end]; equal ranges have equal hashes wherever they stand."""

@@ -38,7 +38,7 @@ class BenchmarkIndex:
         columns = columns_of(self.entries)
         words = np.concatenate((columns.spans.words[columns.question_words], columns.options.words))
         self.rarity = Rarity(words, np.concatenate((columns.question_entry, columns.option_word_entry)))
-        self.most = max(40, len(self.entries) // 100)
+        self.most = max(40, len(self.entries) // 200)
         """A word in more questions than this selects too little to be looked up by."""
         self.weighed = weighed = Weighed(columns, self.rarity)
         self.profiles = Profiles(weighed)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleming_nemo.rods.overlap.folding import fold
-from fleming_nemo.rods.overlap.hashing import U64, Ints, RangeHash, expand, mix
+from fleming_nemo.rods.overlap.hashing import U64, Ints, RangeHash, expand
 
 _BREAK, _LETTER, _DIGIT, _CJK = 0, 1, 2, 3
 _CJK_RANGES = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
@@ -31,9 +31,13 @@ def _classes() -> NDArray[np.uint8]:
     return table
 
 
-@cache
-def _hashes() -> U64:
-    return mix(np.arange(0x110000, dtype=np.uint64))
+def _kinds(text: str, chars: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """Class of every character; bytes go through one table, and only what is no Latin letter through the large one."""
+    table = _classes()
+    kind = np.frombuffer(bytearray(text.encode("latin-1", "replace").translate(table[:256].tobytes())), np.uint8)
+    wide = np.flatnonzero(chars > 0xFF)
+    kind[wide] = table[chars[wide]]
+    return kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Tokens:
     words: U64
     word_rows: Ints
     """Offsets: words of text r are words[word_rows[r]:word_rows[r + 1]]."""
-    letters: U64
+    letters: NDArray[np.uint32]
     """Letters without spaces and punctuation, every number as one sign."""
     letter_rows: Ints
     word_starts: Ints
@@ -64,11 +68,11 @@ def tokenise(texts: Sequence[str], numbers_alike: bool = True) -> Tokens:
     folded = [t.lower() if t.isascii() and "&" not in t and "<" not in t else fold(t) for t in texts]
     joined = "\n".join(folded) + "\n"
     chars = np.frombuffer(joined.encode("utf-32-le", "replace"), np.uint32)
+    kind = _kinds(joined, chars)
     lengths = np.fromiter((len(text) + 1 for text in folded), np.int64, len(folded))
     borders = np.concatenate(([0], np.cumsum(lengths)))
-    kind = _classes()[chars]
 
-    cut = np.flatnonzero(np.diff(kind)) + 1
+    cut = np.flatnonzero(kind[1:] != kind[:-1]) + 1
     run_start = np.concatenate(([0], cut)).astype(np.int64)
     run_end = np.concatenate((cut, [len(kind)])).astype(np.int64)
     run_kind = kind[run_start]
@@ -92,20 +96,20 @@ def tokenise(texts: Sequence[str], numbers_alike: bool = True) -> Tokens:
         order = np.argsort(starts, kind="stable")
         starts, ends, is_number = starts[order], ends[order], is_number[order]
 
-    hashes = _hashes()[chars]
-    words = RangeHash(hashes).of(starts, ends)
+    words = RangeHash(chars).of(starts, ends)
     kept = kind != _BREAK
     if numbers_alike:
         words[is_number] = NUMBER
         places = run_start[number]
         kept[expand(places, run_end[number] - places)] = False
         kept[places] = True
-        hashes[places] = _hashes()[ord("0")]
+        chars = chars.copy()
+        chars[places] = ord("0")
     position = np.concatenate(([0], np.cumsum(kept)))
     return Tokens(
         words=words,
         word_rows=np.searchsorted(starts, borders),
-        letters=hashes[kept],
+        letters=chars[kept],
         letter_rows=position[borders],
         word_starts=position[starts],
         word_ends=position[ends],

@@ -5,7 +5,6 @@ questions), shared options alone neither (yes, no, maybe; the four nerves of the
 """
 
 from dataclasses import dataclass
-
 from typing import NamedTuple
 
 import numpy as np

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from overlap_questions import BENCHMARK
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.rods.overlap.likeness import letter_ratio
-from fleming_nemo.rods.overlap.profiles import letters_of
 from fleming_nemo.rods.overlap.entries import read_benchmark, read_benchmarks
 from fleming_nemo.rods.overlap.folding import fold
 from fleming_nemo.rods.overlap.hashing import RangeHash, window_starts
 from fleming_nemo.rods.overlap.index import BenchmarkIndex
+from fleming_nemo.rods.overlap.likeness import letter_ratio
+from fleming_nemo.rods.overlap.profiles import letters_of
 from fleming_nemo.rods.overlap.tables import HashIndex
 from fleming_nemo.rods.overlap.tokens import NUMBER, tokenise
 
