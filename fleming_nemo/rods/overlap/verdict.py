@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 _NO_CHANCE = 22.0
 _STOCK_PHRASE = 8.0
 _LEAST = 14.0
-_SOME_OPTIONS = 12.0
+_SOME_OPTIONS = 16.0
 _TELLING_OPTIONS = 30.0
 _SAME_QUESTION = 18.0
 TELLING_QUESTION = 30.0
@@ -63,10 +63,13 @@ def judge(item: Profile, benchmark: Profile, evidence: Evidence) -> Verdict | No
     readable = evidence.same or _worth_reading(item, benchmark, like)
     ratio = letter_ratio(item.letters, benchmark.letters) if readable else 0.0
     supported = _supported(item, benchmark, like)
+    # 'The most important sign' and 'the least important sign' are two questions.
+    opposed = item.negative != benchmark.negative and like.options < 0.75
     reason = (
         _by_passage(item, benchmark, evidence, supported)
-        or _by_question(item, benchmark, like, ratio, evidence.same, supported)
-        or _by_options(like, ratio)
+        or _by_letters(benchmark, like, evidence.same)
+        or (None if opposed else _by_question(benchmark, like, ratio, supported))
+        or (None if opposed else _by_options(like, ratio))
         or _by_containment(item, benchmark, like)
     )
     if reason is None:
@@ -101,16 +104,13 @@ def _by_passage(item: Profile, benchmark: Profile, evidence: Evidence, supported
     return None
 
 
-def _by_question(
-    item: Profile, benchmark: Profile, like: Likeness, ratio: float, same: bool, supported: bool
-) -> str | None:
-    if same:
-        # Between the two, half of the options must be shared: 'Features of gout include' is asked again and again.
-        agreed = like.options >= 0.9 or (like.options >= 0.5 and benchmark.total >= _STOCK_PHRASE)
-        if agreed or benchmark.total >= _SAME_QUESTION:
-            return "same question"
-    if like.options < 0.75 and item.negative != benchmark.negative:
-        return None
+def _by_letters(benchmark: Profile, like: Likeness, same: bool) -> str | None:
+    """The same letters, and half of the options where they say little: many ask for the 'features of gout'."""
+    agreed = like.options >= 0.9 or (like.options >= 0.5 and benchmark.total >= _STOCK_PHRASE)
+    return "same question" if same and (agreed or benchmark.total >= _SAME_QUESTION) else None
+
+
+def _by_question(benchmark: Profile, like: Likeness, ratio: float, supported: bool) -> str | None:
     if like.dice >= 0.85 and like.shared >= TELLING_QUESTION:
         return "question"
     # Letters alone may be alike where one word is exchanged, and with it the subject.
@@ -128,7 +128,7 @@ def _by_options(like: Likeness, ratio: float) -> str | None:
     if like.shared + like.option_information >= _NO_CHANCE:
         # Letters alone may only agree in the stock phrase: '... is seen in which pattern of inheritance?'
         told = (stem >= 0.6 and like.dice >= 0.5) or ratio >= 0.85
-        if told and like.options >= 0.6 and like.option_information >= _SOME_OPTIONS:
+        if told and like.options >= 0.7 and like.option_information >= _SOME_OPTIONS:
             return "question and options"
         if (stem >= 0.9 and like.options >= 0.4) or (stem >= 0.8 and like.options >= 0.7):
             return "question and options"
