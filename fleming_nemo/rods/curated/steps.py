@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,18 @@ from fleming_nemo.rods.curated.tables import Row, read_rows
 
 PART = 5_000
 _OWN_FORM = Mapping("items", "items", "en", "-", "question", Options("list", "options"), Answer("index0", "answer"))
-ItemStep = Callable[[Sequence[QAItem]], tuple[Sequence[QAItem], Sequence[Reject]]]
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """What a step over all items keeps, a reject for everything else, and sections that it gives to the card."""
+
+    kept: Sequence[QAItem]
+    rejects: Sequence[Reject]
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+ItemStep = Callable[[Sequence[QAItem]], Stepped]
 """A step over all items at once, such as the removal of duplicates."""
 
 

@@ -1,0 +1,57 @@
+"""Which entities a corpus asks about, next to the curated data before it and to uniform sampling of the same size."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fleming_nemo.data.files import read_json, write_json
+from fleming_nemo.rods.card.coverage import Entity, coverage
+from fleming_nemo.rods.corpus.slim import read_synthesised
+from fleming_nemo.rods.kg.table import KnowledgeGraph
+from fleming_nemo.rods.stages import Shard, run_shards
+from fleming_nemo.rods.synth.shards import Settings, build
+
+_TYPES = ("disease", "drug", "gene", "mechanism", "variant")
+
+
+def covered(
+    kg: KnowledgeGraph, mentions: Mapping[str, int], asked: Iterable[tuple[str, ...]], uniform: set[str] | None
+) -> dict[str, Any]:
+    """By type: rare entities before and after. An entity is covered when a question's path leads over it."""
+    after = Counter(mentions)
+    for path in asked:
+        after.update(set(path))
+    entities = [Entity(i, kind, ()) for i, kind in zip(kg.ids, kg.types, strict=True) if kind in _TYPES]
+    table = coverage(entities, Counter(mentions), after)
+    if uniform is not None:
+        for entity in entities:
+            row = table[entity.type]
+            row.setdefault("rare_covered_uniform", 0)
+            few = mentions.get(entity.id, 0) < row["rare_below"]
+            row["rare_covered_uniform"] += few and (entity.id in uniform or mentions.get(entity.id, 0) > 0)
+    return table
+
+
+def uniformly_asked(settings: Settings, work: Path, workers: int) -> set[str]:
+    """Entities on the paths of a corpus like that of `settings`, but drawn without regard to rarity.
+
+    The questions themselves are thrown away; what they asked about stays, so that this is done once.
+    """
+    settings = replace(settings, sampler="uniform")
+    stage = Shard(work / "uniform", uniform_step, (settings, work / "uniform-synthesis", workers), settings.record())
+    run_shards([stage], 1, "uniform sampling, for comparison")
+    return set(read_json(stage.folder / "asked.json"))
+
+
+def uniform_step(folder: Path, settings: Settings, synthesis: Path, workers: int) -> dict[str, Any]:
+    """Identifiers in asked.json."""
+    build(settings, synthesis, workers)
+    asked = {node for path in read_synthesised(synthesis).paths for node in path}
+    write_json(folder / "asked.json", sorted(asked))
+    shutil.rmtree(synthesis)
+    return {"asked about": len(asked)}
