@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from fleming_nemo.config.errors import UserError, reported
 from fleming_nemo.data.files import write_json
 from fleming_nemo.data.items import write_items
+from fleming_nemo.endpoint import options
 from fleming_nemo.rods.evidence import SPLITS
 from fleming_nemo.rods.graph import load_graph
 from fleming_nemo.rods.sources import wheel
@@ -52,11 +53,9 @@ def main() -> None:
     whole.add_argument("--no-comparison", action="store_true", help=compare)
     checks = parser.add_argument_group("checks of these questions")
     checks.add_argument("--benchmarks", type=Path, metavar="FOLDER", help="no item of its .jsonl[.gz] files may stay")
-    checks.add_argument("--endpoint", help="OpenAI-compatible server for the label check, as http://127.0.0.1:8000/v1")
-    checks.add_argument("--model", help="model that the endpoint serves")
-    checks.add_argument("--key-variable", default="OPENAI_API_KEY", help="variable with its key (default: %(default)s)")
     checks.add_argument("--check-items", type=int, metavar="N", help="check labels of so many items (default: all)")
     checks.add_argument("--decisions", type=Path, help="what a reviewer decided: JSONL {id, decision: keep or drop}")
+    options.add(parser)
     demo = parser.add_argument_group("the demo corpus")
     demo.add_argument("--sft", type=int, default=6000, help="items for SFT (default: %(default)s)")
     demo.add_argument("--rl", type=int, default=900, help="items for reinforcement learning (default: %(default)s)")
@@ -106,13 +105,12 @@ def graph_corpus(args: argparse.Namespace) -> int:
 def label_check(args: argparse.Namespace) -> "LabelCheck":
     """Raises UserError when the options do not go together."""
     from fleming_nemo.rods.corpus.labels import LabelCheck
-    from fleming_nemo.rods.curated.endpoint import Endpoint
 
     if bool(args.endpoint) != bool(args.model):
         raise UserError("--endpoint and --model go together: the server, and the model that it serves.")
     if args.check_items is not None and args.check_items < 1:
         raise UserError(f"--check-items {args.check_items}: expected at least 1.")
-    endpoint = Endpoint(args.endpoint, args.model, key_env=args.key_variable) if args.endpoint else None
+    endpoint = options.form(args) if args.endpoint else None
     return LabelCheck(endpoint, args.check_items, decisions=args.decisions)
 
 

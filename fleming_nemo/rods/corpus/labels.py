@@ -14,8 +14,8 @@ from typing import Any
 
 from fleming_nemo.data.files import read_json, write_json
 from fleming_nemo.data.items import LETTERS, QAItem
+from fleming_nemo.endpoint import EndpointForm
 from fleming_nemo.rods.corpus.slim import Part, part_rows
-from fleming_nemo.rods.curated.endpoint import Endpoint
 from fleming_nemo.rods.curated.label_check import TRIALS
 from fleming_nemo.rods.curated.votes import Votes, ask_votes
 from fleming_nemo.rods.solver.solve import NAME, solver_of
@@ -32,7 +32,7 @@ WHAT_THE_SOLVER_CHECKS = (
 class LabelCheck:
     """`items`: how many to check, those with the smallest hash of their identifiers; None for all."""
 
-    endpoint: Endpoint | None = None
+    endpoint: EndpointForm | None = None
     items: int | None = None
     trials: int = TRIALS
     decisions: Path | None = None
@@ -49,7 +49,7 @@ def gather_votes(
     """Votes by item id; items outside the sample have none. Resumable by part or, with an endpoint, by answer."""
     if check.endpoint is not None:
         chosen = [item for item in items if _below(item.id, check.items, len(items))]
-        return ask_votes(chosen, check.endpoint, check.trials, work / "answers.jsonl")[0]
+        return ask_votes(chosen, check.endpoint, check.trials, work / "label_check")[0]
     digest = read_json(graph / "manifest.json")["files"]
     share = [check.items, len(items)]
     shards = []

@@ -16,6 +16,7 @@ from fleming_nemo.data.items import ItemError, QAItem
 from fleming_nemo.rods.curated.anonymise import anonymise_item
 from fleming_nemo.rods.curated.filters import Filter, apply, reject_item
 from fleming_nemo.rods.curated.formats import check_format
+from fleming_nemo.rods.curated.heldout import is_pubmedqa_test_item
 from fleming_nemo.rods.curated.hub import hub_rows
 from fleming_nemo.rods.curated.mapping import Answer, Mapping, Options
 from fleming_nemo.rods.curated.plan import SourceEntry
@@ -40,14 +41,16 @@ ItemStep = Callable[[Sequence[QAItem]], Stepped]
 """A step over all items at once, such as the removal of duplicates."""
 
 
-def own_items(path: Path) -> Read:
-    """Items that are in this project's form already; bad rows become rejects."""
+def own_items(path: Path, training: bool) -> Read:
+    """Items that are in this project's form already; bad rows and, for training, held-out ones become rejects."""
     read = Read()
     for number, row, raw in read_rows(path, _OWN_FORM):
         read.rows += 1
         try:
             if isinstance(row, Refused):
                 raise row
+            if training and is_pubmedqa_test_item(row):
+                raise Refused("provenance", "held out: a test question of PubMedQA never enters training")
             item = to_own_item(row)
             item.provenance.setdefault("file", path.name)
             item.provenance.setdefault("row", number)
@@ -75,7 +78,7 @@ def read_step(
 ) -> dict[str, Any]:
     """One file, or one split of the hub, as parts of 5,000 items. UserError when not one row can be read."""
     if entry is None or mapping is None:
-        read = own_items(Path(path))
+        read = own_items(Path(path), training)
     else:
         rows: Iterable[Row]
         if path:

@@ -85,7 +85,10 @@ class GraphSolver:
 
     def _suspects(self, evidence: np.ndarray) -> list[tuple[int, float]]:
         """The diseases that the findings speak for most, weighted by their odds."""
-        best = np.argsort(-evidence, kind="stable")[:_SUSPECTS]
+        best = np.arange(len(evidence))
+        if len(evidence) > _SUSPECTS:
+            best = np.argpartition(-evidence, _SUSPECTS)[:_SUSPECTS]
+        best = best[np.lexsort((best, -evidence[best]))]
         odds = 2.0 ** (evidence[best] - evidence[best[0]])
         odds /= odds.sum()
         return [(int(self.statements.diseases[slot]), float(w)) for slot, w in zip(best, odds, strict=True) if w > 1e-4]

@@ -13,6 +13,8 @@ from fleming_nemo.rods.kg.table import KnowledgeGraph
 LOST = 0.1
 """Share of statements that a trial does not know. Five trials then all miss a given one in one case of 100,000."""
 STRONG = 0.8
+"""A finding that so many patients have counts against the disease when it is said to be absent."""
+_REMEMBERED = 20_000
 _UNKNOWN_LOW, _UNKNOWN_HIGH = -1.0, 2.0
 
 
@@ -71,6 +73,7 @@ class View:
         self.has = Rows(terms, statements.slot[kg.subject[edges]], len(kg))
         self.annotated = max(1, len(np.unique(kg.subject[edges])))
         self._bounds: dict[tuple[str, float], Rows] = {}
+        self._near: dict[tuple[int, str], list[int]] = {}
 
     def bounded(self, side: str, share: float) -> Rows:
         """Diseases by finding whose record says "at least `share` of patients", or for "most" at most so many."""
@@ -82,15 +85,21 @@ class View:
             self._bounds[key] = Rows(s.kg.object[edges], s.slot[s.kg.subject[edges]], len(s.kg))
         return self._bounds[key]
 
-    def neighbours(self, node: int, relation: str) -> np.ndarray:
+    def neighbours(self, node: int, relation: str) -> list[int]:
         """Nodes that a known statement of the relation links to the node, in either direction; from variants only."""
+        key = node, relation
+        if key in self._near:
+            return self._near[key]
         kg = self.all.kg
         edges = kg.incoming(relation).edges(node)
         found = [kg.subject[edges[self.kept[edges]]]]
         if relation != "has_variant":
             edges = kg.outgoing(relation).edges(node)
             found.append(kg.object[edges[self.kept[edges]]])
-        return np.unique(np.concatenate(found))
+        if len(self._near) >= _REMEMBERED:
+            self._near.clear()
+        self._near[key] = np.unique(np.concatenate(found)).tolist()
+        return self._near[key]
 
 
 def kept_edges(num_edges: int, seed: int, trial: int) -> np.ndarray:

@@ -21,6 +21,9 @@ _HUB = 1_000
 """A node with more neighbours of one relation (a mode of inheritance) is no way from one of them to another."""
 _WITHOUT_CUE = ("caused_by", "has_mechanism", "inherited_as", "interacts_with", "has_gene_drug_guideline")
 
+State = tuple[int, int, int, int]
+"""(where the walk began, where it is, relations used as bits, the last of them)."""
+
 
 def walk(
     view: View, start: Iterable[tuple[int, float]], relations: Sequence[str], another: bool, targets: frozenset[int]
@@ -28,19 +31,18 @@ def walk(
     """Weight of the walks that end at each target; `start` gives nodes with their weights."""
     allowed = tuple(dict.fromkeys(relations)) or _WITHOUT_CUE
     every = (1 << len(allowed)) - 1 if relations else 0
-    states: dict[tuple[int, int, int], float] = {(node, 0, -1): weight for node, weight in start}
-    origins = {node for node, _, _ in states}
+    states: dict[State, float] = {(node, node, 0, -1): weight for node, weight in start}
     found: dict[int, float] = {}
     complete = False
     for hop in range(1, HOPS + 1):
-        following: dict[tuple[int, int, int], float] = {}
-        for (node, used, last), weight in _heaviest(states):
+        following: dict[State, float] = {}
+        for (origin, node, used, last), weight in _heaviest(states):
             for number, relation in enumerate(allowed):
-                near = view.neighbours(node, relation).tolist()
+                near = view.neighbours(node, relation)
                 if hop > 1 and len(near) > _HUB:
                     continue
                 for other in near:
-                    if other in origins:
+                    if other == origin:
                         continue
                     share = weight / len(near)
                     if other in targets:
@@ -48,7 +50,7 @@ def walk(
                         missing += another and last != number
                         complete = complete or not missing
                         found[other] = found.get(other, 0.0) + share * _PER_HOP**hop * _UNUSED**missing
-                    key = other, used | 1 << number, number
+                    key = origin, other, used | 1 << number, number
                     following[key] = following.get(key, 0.0) + share
         if complete:  # longer walks say what this one says, less clearly
             break
@@ -56,7 +58,7 @@ def walk(
     return found
 
 
-def _heaviest(states: dict[tuple[int, int, int], float]) -> list[tuple[tuple[int, int, int], float]]:
+def _heaviest(states: dict[State, float]) -> list[tuple[State, float]]:
     if len(states) <= _WIDEST:
         return list(states.items())
     return sorted(states.items(), key=lambda pair: (-pair[1], pair[0]))[:_WIDEST]

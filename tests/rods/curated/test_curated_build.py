@@ -354,3 +354,20 @@ def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(data):
     assert subprocess.run(list(map(str, command)), stdout=subprocess.DEVNULL, check=False).returncode == 0
     assert marker.stat().st_mtime_ns == stamp
     assert final(folder / "out") == final(folder / "whole")
+
+
+@pytest.mark.parametrize("field", ["row_id", "row", "pubid"])
+def test_no_pubmedqa_test_item_enters_training_as_an_item_of_our_own_form(tmp_path, field):
+    """Items may come from elsewhere than a mapping; whatever field holds the identifier, the test half stays out."""
+    planted = max(pubmedqa_test_ids())
+    row = {"context": None, "source": "PubMed-QA", "language": "en", "split": "train", "difficulty": None}
+    row |= {"question": "Does it?", "options": ["yes", "no"], "answer": 0}
+    rows = [row | {"id": f"i{n}", "provenance": {field: who}} for n, who in enumerate([planted, int(planted), "1"])]
+    rows.append(row | {"id": "i9", "source": "other", "provenance": {field: planted}})
+    tree = {"items": [write(tmp_path / "own.jsonl", rows)], "duplicates": False}
+    build(parse_plan(tree, "plan"), tmp_path / "out")
+    assert [i.id for i in read_items(tmp_path / "out" / "items.jsonl")] == ["i2", "i9"]
+    rejects = [json.loads(line) for line in (tmp_path / "out" / "rejects.jsonl").read_text().splitlines()]
+    assert [(r["row"], r["reason"].split(":")[0]) for r in rejects] == [(1, "held out"), (2, "held out")]
+    build(parse_plan(tree | {"purpose": "evaluation"}, "plan"), tmp_path / "evaluation")
+    assert len(read_items(tmp_path / "evaluation" / "items.jsonl")) == 4
