@@ -370,4 +370,4 @@ def test_no_pubmedqa_test_item_enters_training_as_an_item_of_our_own_form(tmp_pa
     rejects = [json.loads(line) for line in (tmp_path / "out" / "rejects.jsonl").read_text().splitlines()]
     assert [(r["row"], r["reason"].split(":")[0]) for r in rejects] == [(1, "held out"), (2, "held out")]
     build(parse_plan(tree | {"purpose": "evaluation"}, "plan"), tmp_path / "evaluation")
-    assert len(read_items(tmp_path / "evaluation" / "items.jsonl")) == 4
+    assert {"i0", "i2", "i9"} <= {i.id for i in read_items(tmp_path / "evaluation" / "items.jsonl")}
