@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 
 import httpx2
 
@@ -44,6 +45,9 @@ class HttpClient:
         self._why: UserError | None = None
         self._not_before = 0.0
         self._ever_answered, self._failed_in_row = False, 0
+        # What these log when asked for details holds the headers of responses, and servers quote keys.
+        for name in ("httpx2", "httpcore2"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         pool = httpx2.Limits(max_connections=endpoint.concurrency, keepalive_expiry=_IDLE_S)
         self._http = httpx2.AsyncClient(limits=pool, timeout=endpoint.timeout_s, follow_redirects=False)
 
@@ -99,6 +103,7 @@ class HttpClient:
                     raise self._failed(failure) from None
                 except Passing as failure:
                     last = failure
+                    self.tally.passing[failure.kind] += 1
                 pause = growing_pause(self.endpoint.pause_s, attempt, digest)
                 if last.wait_s is not None:
                     pause = max(pause, last.wait_s)
@@ -169,6 +174,8 @@ class HttpClient:
             raise Passing("timeout", f"no reply in {self.endpoint.timeout_s:g} s", charged=True) from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
             raise Passing("not reachable", self.endpoint.key.scrub(str(error))) from None
+        except httpx2.InvalidURL as error:
+            raise UserError(f"{self.endpoint.url}: no URL ({error}); check --endpoint.") from None
         except httpx2.DecodingError:
             raise Passing("not a chat completion", "broken compression", charged=True) from None
         except httpx2.TransportError as error:

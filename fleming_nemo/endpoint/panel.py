@@ -18,6 +18,7 @@ class Tally:
         retries: calls after the first one of the same request.
         cached: requests answered from the cache.
         lost_tokens: upper bound of what the server may have charged for calls whose reply did not arrive whole.
+        passing: calls that failed and may be repeated, by reason.
         failures: requests without an answer, by reason.
     """
 
@@ -28,6 +29,7 @@ class Tally:
     completion_tokens: int = 0
     lost_tokens: int = 0
     cost: float = 0.0
+    passing: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
 
 

@@ -4,7 +4,7 @@
         endpoint = Endpoint(server.url, "tiny")
 
 `behave(body, nth)` gets the request's JSON and how often this very request has come (1 is the first time). It returns
-a text (a normal reply), a dict (JSON of a normal HTTP 200), or one of Status, Hang, Half, Garbage, Reset.
+a text (a normal reply), a dict (JSON of a normal HTTP 200), or one of Status, Hang, Half, Drip, Garbage, Reset.
 Other tests use it too: `from endpoint.server import Server, Status, ...`.
 """
 
@@ -45,6 +45,13 @@ class Garbage:
     """HTTP 200 with these bytes."""
 
     data: bytes = b"<html>gateway</html>"
+
+
+@dataclass(frozen=True)
+class Drip:
+    """HTTP 200 whose body comes byte by byte, one in so many seconds."""
+
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,8 @@ class _Http(ThreadingHTTPServer):
 def _handler(server):
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet, else the second waits for the other side's acknowledgement
+        disable_nagle_algorithm = True
 
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -142,6 +151,13 @@ def _handler(server):
                 data = json.dumps(completion("x" * 1000)).encode()
                 self.respond(200, data[: len(data) // 2], {"Content-Length": str(len(data))})
                 self.close_connection = True
+                return None
+            if isinstance(act, Drip):
+                self.respond(200, b"", {"Content-Length": "1000"})
+                for _ in range(1000):
+                    time.sleep(act.seconds)
+                    self.wfile.write(b" ")
+                    self.wfile.flush()
                 return None
             if isinstance(act, Garbage):
                 return self.respond(200, act.data, {})

@@ -9,10 +9,12 @@ A shard is a function of the graph, the settings and its number. Which shards ar
 yielded, so they are made in rounds until every split has its size.
 """
 
+import gc
 import hashlib
 import math
 import multiprocessing
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.pool import Pool
 from pathlib import Path
@@ -67,8 +69,7 @@ def build(settings: Settings, out: Path, workers: int = 1) -> dict[str, Any]:
         raise UserError(f"{folder} holds shards made with other settings; remove it or choose another --out.")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "settings.json", record)
-    sizes = {split: int(settings.items * share) for split, share in ITEM_SHARES.items()}
-    sizes["sft"] += settings.items - sum(sizes.values())
+    sizes = _sizes(settings)
     needed = {split: math.ceil(size / settings.shard_size) for split, size in sizes.items()}
     missing = dict(sizes)
     made: dict[str, int] = dict.fromkeys(SPLITS, 0)
@@ -100,6 +101,13 @@ def build(settings: Settings, out: Path, workers: int = 1) -> dict[str, Any]:
     funnel["coverage"] = coverage(kg, funnel.pop("asked_about"), mentions)
     write_json(out / "funnel.json", funnel)
     return funnel
+
+
+def _sizes(settings: Settings) -> dict[str, int]:
+    """Number of items by split."""
+    sizes = {split: int(settings.items * share) for split, share in ITEM_SHARES.items()}
+    sizes["sft"] += settings.items - sum(sizes.values())
+    return sizes
 
 
 class _pool:
@@ -138,6 +146,11 @@ def _start(settings: Settings) -> None:
     global _generator
     if _generator is not None and _generator[0] == settings:
         return
+    with _uncollected():
+        _generator = settings, _generator_of(settings)
+
+
+def _generator_of(settings: Settings) -> Generator:
     folder = Path(settings.graph)
     kg = KnowledgeGraph.load(folder)
     mentions = read_mentions(Path(settings.mentions)) if settings.mentions else {}
@@ -145,17 +158,31 @@ def _start(settings: Settings) -> None:
     rows = sources if isinstance(sources, list) else [{"name": name, **facts} for name, facts in sources.items()]
     licences = {row["name"]: row["licence"] for row in rows if row.get("licence")}
     version = _hash(folder / MANIFEST)[:16]
-    generator = Generator(kg, settings.seed, mentions, settings.sampler, version, licences, settings.chinese)
-    _generator = settings, generator
+    return Generator(
+        kg, settings.seed, mentions, settings.sampler, version, licences, settings.chinese, _sizes(settings)
+    )
 
 
 def _make(job: tuple[str, str, int]) -> int:
     folder, split, number = Path(job[0]), job[1], job[2]
     assert _generator is not None
     settings, generator = _generator
-    items, counts = generator.shard(split, number, settings.shard_size)
-    write_shard(folder, split, number, items, counts)
+    with _uncollected():
+        items, counts = generator.shard(split, number, settings.shard_size)
+        write_shard(folder, split, number, items, counts)
     return len(items)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the cycle collector, which would visit millions of lasting tuples again and again; we make no cycles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _hash(path: Path) -> str:

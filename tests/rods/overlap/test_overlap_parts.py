@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from overlap_questions import BENCHMARK
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.rods.overlap.compare import letter_ratio, letters_of
 from fleming_nemo.rods.overlap.entries import read_benchmark, read_benchmarks
 from fleming_nemo.rods.overlap.folding import fold
-from fleming_nemo.rods.overlap.hashing import HashIndex, RangeHash, window_starts
+from fleming_nemo.rods.overlap.hashing import RangeHash, window_starts
 from fleming_nemo.rods.overlap.index import BenchmarkIndex
+from fleming_nemo.rods.overlap.likeness import letter_ratio
+from fleming_nemo.rods.overlap.profiles import letters_of
+from fleming_nemo.rods.overlap.tables import HashIndex
 from fleming_nemo.rods.overlap.tokens import NUMBER, tokenise
 
 
@@ -94,9 +96,13 @@ def test_letter_ratio_is_the_longest_common_subsequence(one, other):
 
 def test_rare_words_weigh_more_than_stock_phrases_even_for_one_question():
     rarity = BenchmarkIndex({"exam": BENCHMARK[:1]}).rarity
-    stock = rarity.of(tokenise(["Which of the following is the most likely diagnosis in this patient?"]).words)
-    assert stock.sum() < 16 < rarity.of(tokenise(["deferoxamine chelating succimer"]).words).sum()
-    assert rarity.of(tokenise(["12 45"]).words).max() < 1
+
+    def weights(text: str) -> np.ndarray:
+        return rarity.weights[rarity.ids(tokenise([text]).words)]
+
+    stock = weights("Which of the following is the most likely diagnosis in this patient?")
+    assert stock.sum() < 16 < weights("deferoxamine chelating succimer").sum()
+    assert weights("12 45").max() < 1
 
 
 def test_letters_drop_spaces_and_changed_numbers():

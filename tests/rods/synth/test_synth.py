@@ -140,7 +140,7 @@ def test_a_finding_is_had_by_way_of_a_narrower_one():
     facts = Facts(invented_graph.graph())
     kg = facts.kg
     broad, narrow = kg.index["T:001"], kg.index["T:041"]
-    assert facts.has[narrow] and facts.has[narrow] & ~facts.has[broad] == 0
+    assert facts.findings.has[narrow] and facts.findings.has[narrow] & ~facts.findings.has[broad] == 0
 
 
 @pytest.mark.parametrize(

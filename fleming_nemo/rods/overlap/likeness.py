@@ -1,101 +1,11 @@
 """How alike two questions are: shared words weighted by rarity, letters in order, options in any order."""
 
-import re
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
+from fleming_nemo.rods.overlap.profiles import LETTERS_COMPARED, Option, Profile, letters_of
 
-from fleming_nemo.rods.overlap.columns import Columns
-from fleming_nemo.rods.overlap.entries import Entry
-from fleming_nemo.rods.overlap.folding import fold
-from fleming_nemo.rods.overlap.rarity import Rarity
-
-_LETTERS_COMPARED = 4_000
 _OPTION_ALIKE = 0.5
-_NO_LETTER = re.compile(r"[\W_]+")
-_DIGITS = re.compile(r"\d+")
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    key: int
-    words: dict[int, float]
-    information: float
-
-
-class Profile:
-    """A question prepared for comparison; what costs time is made when first asked for."""
-
-    def __init__(
-        self, entry: Entry, words: dict[int, float], whole: float, make_options: Callable[[], tuple[Option, ...]]
-    ) -> None:
-        self.entry = entry
-        self.words = words
-        """Distinct words of the question and their weights."""
-        self.total = sum(words.values())
-        self.whole = whole
-        """Weight of all words, repeated ones as often as they occur."""
-        self._make_options = make_options
-
-    @cached_property
-    def options(self) -> tuple[Option, ...]:
-        return self._make_options()
-
-    @cached_property
-    def letters(self) -> str:
-        return letters_of(self.entry.question[: 3 * _LETTERS_COMPARED])
-
-
-class Profiles:
-    """Profiles of the entries of one chunk."""
-
-    def __init__(self, columns: Columns, rarity: Rarity) -> None:
-        self._columns = columns
-        counts = np.bincount(columns.question_entry, minlength=len(columns.entries))
-        self._rows = np.concatenate(([0], np.cumsum(counts)))
-        self._words = columns.spans.words[columns.question_words]
-        self._weights = rarity.of(self._words)
-        self._option_rows = np.searchsorted(columns.option_entry, np.arange(len(columns.entries) + 1))
-        self._option_weights = rarity.of(columns.options.words)
-        self._made: dict[int, Profile] = {}
-
-    def __getitem__(self, number: int) -> Profile:
-        made = self._made.get(number)
-        if made is None:
-            low, high = self._rows[number], self._rows[number + 1]
-            words = dict(zip(self._words[low:high].tolist(), self._weights[low:high].tolist(), strict=True))
-            made = Profile(
-                self._columns.entries[number],
-                words,
-                float(self._weights[low:high].sum()),
-                lambda: self._options(number),
-            )
-            self._made[number] = made
-        return made
-
-    def word_weights(self, number: int) -> NDArray[np.float32]:
-        """Weights of the words of a question in the order of the text."""
-        return self._weights[self._rows[number] : self._rows[number + 1]]
-
-    def _options(self, number: int) -> tuple[Option, ...]:
-        columns = self._columns
-        made = []
-        for row in range(self._option_rows[number], self._option_rows[number + 1]):
-            low, high = columns.options.word_rows[row], columns.options.word_rows[row + 1]
-            words, values = columns.options.words[low:high], self._option_weights[low:high]
-            weights = dict(zip(words.tolist(), values.tolist(), strict=True))
-            if weights:
-                made.append(Option(int(columns.option_hash[row]), weights, sum(weights.values())))
-        return tuple(made)
-
-
-def letters_of(text: str) -> str:
-    """Letters and digits of a text, every number as one 0."""
-    return _DIGITS.sub("0", _NO_LETTER.sub("", fold(text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +102,7 @@ def letter_ratio(one: str, other: str) -> float:
 
     Bit-parallel after Hyyro (2004): one addition of whole-number bit rows per letter.
     """
-    one, other = one[:_LETTERS_COMPARED], other[:_LETTERS_COMPARED]
+    one, other = one[:LETTERS_COMPARED], other[:LETTERS_COMPARED]
     if not one or not other:
         return 0.0
     where: dict[str, int] = {}
