@@ -110,12 +110,17 @@ def fingerprint(value: Any) -> str:
 
 
 @cache
-def code_version() -> str:
-    """Hash of the files of `fleming_nemo.rods` and of what an item is: shards that older code made are made again."""
+def code_version(*rooms: str) -> str:
+    """Hash of the files of `fleming_nemo.rods`, or of some of its folders and files, and of what an item is.
+
+    What older code made is made again.
+    """
     root = Path(str(files("fleming_nemo")))
-    own = [f for f in (root / "rods").rglob("*") if f.suffix in (".py", ".yaml", ".txt")]
+    places = [root / "rods" / room for room in rooms] or [root / "rods"]
+    found = [path for place in places for path in (place.rglob("*") if place.is_dir() else [place])]
+    own = {path for path in found if path.suffix in (".py", ".yaml", ".txt")} | {root / "data" / "items.py"}
     digest = hashlib.sha256()
-    for path in sorted((*own, root / "data" / "items.py")):
+    for path in sorted(own):
         content = path.read_bytes()
         digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
     return digest.hexdigest()

@@ -29,6 +29,7 @@ from fleming_nemo.rods.corpus.overlaps import find_overlaps
 from fleming_nemo.rods.corpus.report import funnel_steps, graph_sources, label_section
 from fleming_nemo.rods.corpus.round import DROPPED, REVIEW, Round
 from fleming_nemo.rods.corpus.slim import read_synthesised, with_difficulty
+from fleming_nemo.rods.corpus.synthesis import synthesise
 from fleming_nemo.rods.corpus.write import write_items
 from fleming_nemo.rods.curated.label_check import check_labels, read_decisions
 from fleming_nemo.rods.curated.overlap_steps import benchmark_reject
@@ -96,9 +97,8 @@ def _enough(wanted: Wanted, work: Path, workers: int) -> Round:
 
 
 def _round(wanted: Wanted, sizes: dict[str, int], number: int, work: Path, workers: int) -> Round:
-    folder, check = work / f"synthesis-{number}", wanted.check
-    settings = replace(wanted.synthesis, items=number)
-    funnel = shards.build(settings, folder, workers)
+    check, settings = wanted.check, replace(wanted.synthesis, items=number)
+    folder, funnel = synthesise(settings, work, workers)
     made = read_synthesised(folder)
     overlaps = find_overlaps(made.items, made.parts, wanted.benchmarks, work, workers)
     votes = gather_votes(check, made.items, made.parts, Path(settings.graph), settings.seed, work, workers)

@@ -12,9 +12,10 @@ from typing import Any
 from fleming_nemo.data.files import read_json, write_json
 from fleming_nemo.rods.card.coverage import Entity, coverage
 from fleming_nemo.rods.corpus.slim import read_synthesised
+from fleming_nemo.rods.corpus.synthesis import synthesise
 from fleming_nemo.rods.kg.table import KnowledgeGraph
 from fleming_nemo.rods.stages import Shard, run_shards
-from fleming_nemo.rods.synth.shards import Settings, build
+from fleming_nemo.rods.synth.shards import Settings
 
 _TYPES = ("disease", "drug", "gene", "mechanism", "variant")
 
@@ -43,14 +44,14 @@ def uniformly_asked(settings: Settings, work: Path, workers: int) -> set[str]:
     The questions themselves are thrown away; what they asked about stays, so that this is done once.
     """
     settings = replace(settings, sampler="uniform")
-    stage = Shard(work / "uniform", uniform_step, (settings, work / "uniform-synthesis", workers), settings.record())
+    stage = Shard(work / "uniformly_asked", uniform_step, (settings, work, workers), settings.record())
     run_shards([stage], 1, "uniform sampling, for comparison")
     return set(read_json(stage.folder / "asked.json"))
 
 
-def uniform_step(folder: Path, settings: Settings, synthesis: Path, workers: int) -> dict[str, Any]:
+def uniform_step(folder: Path, settings: Settings, work: Path, workers: int) -> dict[str, Any]:
     """Identifiers in asked.json."""
-    build(settings, synthesis, workers)
+    synthesis, _ = synthesise(settings, work, workers)
     asked = {node for path in read_synthesised(synthesis).paths for node in path}
     write_json(folder / "asked.json", sorted(asked))
     shutil.rmtree(synthesis)

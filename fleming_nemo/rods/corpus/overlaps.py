@@ -14,11 +14,11 @@ from typing import Any
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data.files import read_json, sha256, write_json
 from fleming_nemo.data.items import QAItem
-from fleming_nemo.rods.card.hits import benchmark_hits
 from fleming_nemo.rods.corpus.slim import Part
 from fleming_nemo.rods.overlap.decontaminate import decontaminate
 from fleming_nemo.rods.overlap.entries import read_benchmarks
 from fleming_nemo.rods.overlap.exact import drop_exact_duplicates
+from fleming_nemo.rods.overlap.hits import hits_per_benchmark
 from fleming_nemo.rods.overlap.index import BenchmarkIndex
 from fleming_nemo.rods.overlap.near import drop_near_duplicates
 from fleming_nemo.rods.stages import Shard, run_shards
@@ -76,7 +76,8 @@ def decontaminate_step(
 ) -> dict[str, Any]:
     """What is in a benchmark, in removed.json with the surest hit; hits by benchmark."""
     known, bad = read_benchmarks(benchmarks)
-    result = decontaminate(items, BenchmarkIndex(known), workers)
+    index = BenchmarkIndex(known)
+    result = decontaminate(items, index, workers)
     removed = []
     for row in result.removed:
         hit = row["hits"][0]
@@ -84,7 +85,7 @@ def decontaminate_step(
         removed.append({"row": row["row"], "id": row["id"], "reason": reason})
     rejects = [row | {"file": Path(row["file"]).name} for row in bad]
     write_json(folder / "removed.json", {"removed": removed, "rejects": rejects})
-    return benchmark_hits(result.removed, known)
+    return hits_per_benchmark(result.removed, index)
 
 
 def benchmark_files(folder: Path) -> list[Path]:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from fleming_nemo.data.items import QAItem
-from fleming_nemo.rods.card.hits import benchmark_hits
 from fleming_nemo.rods.curated.filters import reject_item
 from fleming_nemo.rods.curated.plan import Plan
 from fleming_nemo.rods.curated.rejects import Refused, Reject, reject
@@ -15,6 +14,7 @@ from fleming_nemo.rods.curated.steps import ItemStep, Stepped
 from fleming_nemo.rods.overlap.decontaminate import decontaminate
 from fleming_nemo.rods.overlap.entries import Entry, read_benchmarks
 from fleming_nemo.rods.overlap.exact import drop_exact_duplicates
+from fleming_nemo.rods.overlap.hits import hits_per_benchmark
 from fleming_nemo.rods.overlap.index import BenchmarkIndex
 from fleming_nemo.rods.overlap.near import drop_near_duplicates
 
@@ -53,13 +53,14 @@ def _near(items: Sequence[QAItem], workers: int) -> Stepped:
 
 
 def _clean(items: Sequence[QAItem], benchmarks: Mapping[str, Sequence[Entry]], workers: int) -> Stepped:
-    result = decontaminate(items, BenchmarkIndex(benchmarks), workers)
+    index = BenchmarkIndex(benchmarks)
+    result = decontaminate(items, index, workers)
     rejects = []
     for row in result.removed:
         hit = row["hits"][0]
         reason = f"in benchmark {hit['benchmark']}: {hit['reason']}, item {hit['id']}"
         rejects.append(reject_item(items[row["row"]], Refused("question", reason)))
-    return Stepped(result.kept, rejects, {"benchmarks": benchmark_hits(result.removed, benchmarks)})
+    return Stepped(result.kept, rejects, {"benchmarks": hits_per_benchmark(result.removed, index)})
 
 
 def _twin(items: Sequence[QAItem], row: dict[str, object]) -> Reject:
