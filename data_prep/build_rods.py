@@ -64,8 +64,10 @@ def main() -> None:
     demo.add_argument("--findings", type=int, default=3, help="findings per question (default: %(default)s)")
     args = parser.parse_args()
     with reported(args.debug):
-        num_items = demo_corpus(args) if args.items is None else graph_corpus(args)
-        print(f"{num_items} items in {args.out}")
+        if args.items is None:
+            print(f"{demo_corpus(args)} items in {args.out}")
+        else:
+            print(f"{graph_corpus(args)} items in {args.out}; see {args.out / 'card.md'}")
 
 
 def demo_corpus(args: argparse.Namespace) -> int:

@@ -73,18 +73,19 @@ def build(wanted: Wanted, out: Path, workers: int = 1) -> dict[str, Any]:
     """
     if wanted.synthesis.items < len(SPLITS) or workers < 1:
         raise UserError("ask for at least 3 items and 1 worker.")
+    decisions = read_decisions(wanted.check.decisions) if wanted.check.decisions else None
     with alone(out):
         (out / "manifest.json").unlink(missing_ok=True)
-        return _write(wanted, _enough(wanted, out / "work", workers), out, workers)
+        return _write(wanted, _enough(wanted, decisions, out / "work", workers), out, workers)
 
 
-def _enough(wanted: Wanted, work: Path, workers: int) -> Round:
+def _enough(wanted: Wanted, decisions: dict[str, str] | None, work: Path, workers: int) -> Round:
     """Rounds of synthesis and checks until every split has its size."""
     sizes = {split: int(wanted.synthesis.items * share) for split, share in shards.ITEM_SHARES.items()}
     sizes["sft"] += wanted.synthesis.items - sum(sizes.values())
     number = wanted.synthesis.items + math.ceil(SPARE * wanted.synthesis.items)
     for _ in range(_ROUNDS):
-        found = _round(wanted, sizes, number, work, workers)
+        found = _round(wanted, decisions, sizes, number, work, workers)
         left = Counter(i.split for n, i in enumerate(found.made.items) if n not in found.gone)
         short = {split: size - left[split] for split, size in sizes.items() if left[split] < size}
         if not short:
@@ -96,13 +97,14 @@ def _enough(wanted: Wanted, work: Path, workers: int) -> Round:
     )
 
 
-def _round(wanted: Wanted, sizes: dict[str, int], number: int, work: Path, workers: int) -> Round:
+def _round(
+    wanted: Wanted, decisions: dict[str, str] | None, sizes: dict[str, int], number: int, work: Path, workers: int
+) -> Round:
     check, settings = wanted.check, replace(wanted.synthesis, items=number)
     folder, funnel = synthesise(settings, work, workers)
     made = read_synthesised(folder)
     overlaps = find_overlaps(made.items, made.parts, wanted.benchmarks, work, workers)
     votes = gather_votes(check, made.items, made.parts, Path(settings.graph), settings.seed, work, workers)
-    decisions = read_decisions(check.decisions) if check.decisions else None
     asked = [i for n, i in enumerate(made.items) if n not in overlaps.gone and i.id in votes]
     labels = check_labels(asked, votes, check.trials, decisions)
     kept = {i.id for i in labels.kept}
