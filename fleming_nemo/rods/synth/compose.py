@@ -9,6 +9,7 @@ from fleming_nemo.rods.evidence import stable_hash
 from fleming_nemo.rods.synth import wording
 from fleming_nemo.rods.synth.facts import Clue, Facts
 from fleming_nemo.rods.synth.families import Family
+from fleming_nemo.rods.synth.names import holds
 
 DATASET = "Knowledge graph of public sources"
 
@@ -54,7 +55,9 @@ def compose(
         parts[clue.band or ("present" if clue.present else "absent")].append(draft.texts[clue.term])
     if draft.family.start == "named":
         parts["start"].append(draft.texts[draft.walk[0]])
-    hints = [(kg.types[n], draft.texts[n]) for n in draft.shown_bridges]
+    # A bridge that the name of the start holds already (the gene of a variant) needs no sentence of its own.
+    unsaid = [n for n in draft.shown_bridges if not any(holds(text, draft.texts[n]) for text in parts["start"])]
+    hints = [(kg.types[n], draft.texts[n]) for n in unsaid]
     opening = draft.family.start_type if draft.family.start == "named" else draft.family.start
     question = wording.stem(draft.family.name, opening, draft.language, parts, hints, rng)
     dials = _dials(facts, draft)

@@ -74,33 +74,46 @@ class Drafter:
                     wrong |= stock.walker.behind_bits(other.target)
         for _ in range(_TRIES):
             bridges = list(walk[:-1] if family.start != "named" else walk[1:-1])
-            shown = [n for n in bridges if len(bridges) > 1 and rng.random() < _SHOWN][: len(bridges) - 1]
+            told = self._told(stock, walk, bridges)
+            shown = [n for n in bridges if len(bridges) > 1 and (n in told or rng.random() < _SHOWN)]
+            shown = shown[: len(bridges) - 1]
             fits = self._silent(stock, telltale, [n for n in bridges if n not in shown])
             if not all(map(fits, shown)):
-                shown, fits = [], self._silent(stock, telltale, bridges)
+                shown = [n for n in bridges if n in told][: len(bridges) - 1]
+                fits = self._silent(stock, telltale, [n for n in bridges if n not in shown])
+            named = [walk[0]] if family.start == "named" else []
+            if not all(map(fits, (*named, *shown))):
+                counts["refused: a name gives the answer away"] += 1
+                return None
             clues: list[Clue] | None = []
             if family.start != "named":
                 fewest = rng.randint(2, 4 if family.start == "bands" else 6)
                 clues = self._stocks.finder(family).choose(walk[0], wrong, fewest, fits, rng)
-            elif not fits(walk[0]):
-                counts["refused: a name gives the answer away"] += 1
-                return None
             if clues is not None:
-                named = [walk[0]] if family.start == "named" else []
                 texts = {n: self._worded(stock, n, fits, rng) for n in (*(c.term for c in clues), *named, *shown)}
                 return Draft(family, stock.language, stock.split, walk, clues, texts, shown, [])
         counts["refused: no proof"] += 1
         return None
+
+    def _told(self, stock: Stock, walk: tuple[int, ...], bridges: list[int]) -> list[int]:
+        """Bridges that the name of the start holds, such as the gene of a variant: they cannot be masked."""
+        if stock.family.start != "named":
+            return []
+        return [n for n in bridges if (name := self._text(stock, n)) and holds(self._text(stock, walk[0]), name)]
 
     def _silent(self, stock: Stock, telltale: Telltale, masked: list[int]) -> Callable[..., bool]:
         """A test of nodes (or of texts for them): may be shown, as it tells neither an option nor a masked node."""
         names, hidden = self._names, [text for n in masked if (text := self._text(stock, n))]
 
         def fits(node: int, text: str | None = None) -> bool:
-            text = text or names.text(node, stock.language)
-            if text is None or telltale.in_text(text) or any(holds(text, name) for name in hidden):
-                return False
-            return names.alone(node, text)
+            if text is None and node not in telltale.nodes:
+                text = names.text(node, stock.language)
+                telltale.nodes[node] = text is not None and names.alone(node, text) and not telltale.in_text(text)
+            silent = telltale.nodes[node] if text is None else names.alone(node, text) and not telltale.in_text(text)
+            if not silent or not hidden:
+                return silent
+            text = text or names.text(node, stock.language) or ""
+            return not any(holds(text, name) for name in hidden)
 
         return fits
 

@@ -70,7 +70,7 @@ class Generator:
         turns = self._sampler.turns(shard, rng)
         stocks = self.open(split)
         quotas, sizes = Quotas(self._shares(split, stocks)), Sizes()
-        seeds = {key: turns.seeds(stock.pool) for key, stock in stocks.items()}
+        seeds = {key: turns.seeds(stock.pool, stock.later) for key, stock in stocks.items()}
         made: dict[str, QAItem] = {}
         counts: Counter[str] = Counter()
         idle = 0

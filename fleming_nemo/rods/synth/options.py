@@ -41,7 +41,7 @@ class OptionLists:
         close = max(_REACH * wanted, 12)
         members: list[Member] = []
         alike: set[int] = set()
-        for node in (seed, *turns.order(near[:close]), *near[close : _FARTHEST * wanted]):
+        for node in (seed, *turns.order(near[:close], stock.later), *near[close : _FARTHEST * wanted]):
             if node in alike:
                 continue
             member = self._member(stock, node, members, turns)
@@ -68,7 +68,7 @@ class OptionLists:
         """The node with a walk that permits all others, when they permit it."""
         if not all(self.permits(stock, other, node) for other in others):
             return None
-        for walk in turns.walks(stock.walker.walks[node], _TRIES):
+        for walk in turns.walks(stock.walker.walks[node], _TRIES, stock.later):
             unrefutable = 0
             if stock.family.start != "named" and not stock.family.functional:
                 unrefutable = self._stocks.finder(stock.family).unrefutable(walk[0])

@@ -7,6 +7,8 @@
               that none is asked again before the others had their turn: in the shard exactly, over all shards nearly
     rare      an entity that curated data mention five times or more sits out most turns: it takes part in one shard
               out of mentions / 5
+    scarce    what only one kind of question can ask about comes first there: diseases that findings single out are
+              left to the families that describe them by findings
     the path  whatever lies on the path of a question has had its turn, be it asked for, masked or shown. Of several
               walks to a target the one over entities that were asked least is taken, and so with near misses
 
@@ -17,7 +19,7 @@ import math
 import random
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 from fleming_nemo.config.errors import UserError
@@ -28,6 +30,7 @@ UNDER_COVERED = 5
 """Fewer curated mentions than this make an entity under-covered."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _SITTING_OUT = 4
+_LOOKED_AT = 64
 
 
 class Sampler:
@@ -56,25 +59,27 @@ class Turns:
     def done(self, path: Iterable[int]) -> None:
         self.asked.update(path)
 
-    def order(self, nodes: Iterable[int]) -> list[int]:
-        """The nodes, those first whose turn it is; in random order for the uniform sampler."""
+    def order(self, nodes: Iterable[int], later: Container[int] = ()) -> list[int]:
+        """The nodes, those first whose turn it is and `later` ones last; shuffled for the uniform sampler."""
         if not self._sampler.rare_first:
             mixed = list(nodes)
             self._rng.shuffle(mixed)
             return mixed
         place, start, times = self._sampler.place, self._start, self._times
-        return sorted(nodes, key=lambda node: times(node) + (place[node] - start) % 1.0)
+        return sorted(nodes, key=lambda node: times(node) + (node in later) + (place[node] - start) % 1.0)
 
-    def walks(self, walks: Sequence[tuple[int, ...]], most: int) -> list[tuple[int, ...]]:
+    def walks(self, walks: Sequence[tuple[int, ...]], most: int, later: Container[int] = ()) -> list[tuple[int, ...]]:
         """At most so many walks to one target, those first that lead over entities whose turn it is."""
         if not self._sampler.rare_first or len(walks) == 1:
             return self._rng.sample(walks, min(most, len(walks)))
         place, start, times = self._sampler.place, self._start, self._times
-        some = self._rng.sample(walks, min(4 * most, len(walks)))
-        some.sort(key=lambda walk: sum(times(n) for n in walk[:-1]) + (place[walk[0]] - start) % 1.0)
+        some = self._rng.sample(walks, _LOOKED_AT) if len(walks) > _LOOKED_AT else list(walks)
+        some.sort(
+            key=lambda walk: sum(times(n) + (n in later) for n in walk[:-1]) + (place[walk[0]] - start) % 1.0,
+        )
         return some[:most]
 
-    def seeds(self, pool: Sequence[int]) -> Iterator[int]:
+    def seeds(self, pool: Sequence[int], later: Container[int] = ()) -> Iterator[int]:
         """Endless: the entity of the pool whose turn it is. `pool` is sorted by `Sampler.place`."""
         if not self._sampler.rare_first:
             while True:
@@ -82,7 +87,7 @@ class Turns:
         first = bisect_left(pool, self._start, key=lambda node: self._sampler.place[node])
         for lap in count():
             for node in (*pool[first:], *pool[:first]):
-                if self._times(node) <= lap:
+                if self._times(node) + (node in later) <= lap:
                     yield node
 
     def _times(self, node: int) -> int:

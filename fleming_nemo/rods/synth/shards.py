@@ -23,10 +23,10 @@ from typing import Any
 from tqdm import tqdm
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.data.files import read_json, write_json
+from fleming_nemo.data.files import read_json, write_json, write_jsonl
 from fleming_nemo.rods.evidence import SPLITS
 from fleming_nemo.rods.kg.table import MANIFEST, KnowledgeGraph
-from fleming_nemo.rods.synth.coverage import coverage
+from fleming_nemo.rods.synth.coverage import coverage, under_covered_diseases
 from fleming_nemo.rods.synth.generate import Generator
 from fleming_nemo.rods.synth.mentions import read_mentions
 from fleming_nemo.rods.synth.merge import marker_path, merge, write_shard
@@ -34,6 +34,8 @@ from fleming_nemo.rods.synth.merge import marker_path, merge, write_shard
 ITEM_SHARES = {"sft": 0.8, "rl": 0.1, "heldout": 0.1}
 # A round that adds less than this share of what it was to add means that the graph has no more to ask.
 _WORTHWHILE = 0.05
+# Not a shard, but made like one: what could be asked about at all, for the coverage.
+_ASKABLE = ("askable", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def build(settings: Settings, out: Path, workers: int = 1) -> dict[str, Any]:
     ):
         while True:
             jobs = [(split, n) for split in SPLITS for n in range(made[split], needed[split])]
-            waiting = [job for job in jobs if not marker_path(folder, *job).is_file()]
+            waiting = [job for job in [*jobs, _ASKABLE] if not marker_path(folder, *job).is_file()]
             for accepted in run([(str(folder), *job) for job in waiting]):
                 bar.update(accepted)
             made = dict(needed)
@@ -98,7 +100,9 @@ def build(settings: Settings, out: Path, workers: int = 1) -> dict[str, Any]:
     kg = KnowledgeGraph.load(Path(settings.graph))
     mentions = read_mentions(Path(settings.mentions)) if settings.mentions else {}
     funnel = {"settings": record} | funnel
-    funnel["coverage"] = coverage(kg, funnel.pop("asked_about"), mentions)
+    asked, askable = funnel.pop("asked_about"), read_json(marker_path(folder, *_ASKABLE))
+    funnel["coverage"] = coverage(kg, asked, mentions)
+    funnel["under_covered_diseases"] = under_covered_diseases(kg, asked, mentions, askable)
     write_json(out / "funnel.json", funnel)
     return funnel
 
@@ -168,6 +172,10 @@ def _make(job: tuple[str, str, int]) -> int:
     assert _generator is not None
     settings, generator = _generator
     with _uncollected():
+        if (split, number) == _ASKABLE:
+            ids = sorted(generator.kg.ids[node] for node in generator.askable())
+            write_jsonl(marker_path(folder, split, number), [ids])
+            return 0
         items, counts = generator.shard(split, number, settings.shard_size)
         write_shard(folder, split, number, items, counts)
     return len(items)

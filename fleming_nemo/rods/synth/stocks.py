@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fleming_nemo.rods.synth.bands import BandFinder
 from fleming_nemo.rods.synth.clues import ClueFinder
 from fleming_nemo.rods.synth.facts import Facts
-from fleming_nemo.rods.synth.families import Family
+from fleming_nemo.rods.synth.families import FINDINGS, Family
 from fleming_nemo.rods.synth.names import Names
 from fleming_nemo.rods.synth.near import Features, Neighbourhood
 from fleming_nemo.rods.synth.sampler import Sampler
@@ -25,6 +25,8 @@ class Stock:
     walker: Walker
     pool: list[int]
     near: Neighbourhood
+    later: frozenset[int] = frozenset()
+    """Diseases that can be left to other families: see sampler.py."""
 
     @property
     def capacity(self) -> int:
@@ -55,7 +57,8 @@ class Stocks:
             pool = sorted(target for target in walker.walks if self._speakable(target, language))
             near = Neighbourhood(self._features, pool)
             pool.sort(key=self.sampler.place.__getitem__)
-            self._known[key] = Stock(family, split, language, walker, pool, near) if len(pool) >= 2 else None
+            later = frozenset(self._starts_of(FINDINGS, language)) if family.start == "named" else frozenset[int]()
+            self._known[key] = Stock(family, split, language, walker, pool, near, later) if len(pool) >= 2 else None
         return self._known[key]
 
     def finder(self, family: Family) -> ClueFinder | BandFinder:
