@@ -41,7 +41,8 @@ def markdown(card: dict[str, Any]) -> str:
                 for source, row in step["sources"].items()
             ],
         ),
-        "\nRepaired or masked, by step:\n",
+        f"\nTries before the proof: {_reasons(card['proofs'])}.\n" if card.get("proofs") else "",
+        "\nRepaired or masked, by step:\n" if any(s["changes"] for s in card["funnel"]) else "",
         *(f"- {s['step']}: {_reasons(s['changes'])}\n" for s in card["funnel"] if s["changes"]),
         _duplicates(card.get("duplicates")),
         _decontaminated(card),

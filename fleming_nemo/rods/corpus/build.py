@@ -26,7 +26,7 @@ from fleming_nemo.rods.corpus.coverage import covered, uniformly_asked
 from fleming_nemo.rods.corpus.difficulty import find_tiers
 from fleming_nemo.rods.corpus.labels import LabelCheck, gather_votes
 from fleming_nemo.rods.corpus.overlaps import find_overlaps
-from fleming_nemo.rods.corpus.report import funnel_steps, graph_sources, label_section
+from fleming_nemo.rods.corpus.report import funnel_steps, graph_sources, label_section, proof_counts
 from fleming_nemo.rods.corpus.round import DROPPED, REVIEW, Round
 from fleming_nemo.rods.corpus.slim import read_synthesised, with_difficulty
 from fleming_nemo.rods.corpus.synthesis import synthesise
@@ -130,6 +130,7 @@ def _write(wanted: Wanted, found: Round, out: Path, workers: int) -> dict[str, A
     graph = Path(wanted.synthesis.graph)
     kg = KnowledgeGraph.load(graph)
     checks = found.overlaps.sections | {
+        "proofs": proof_counts(found),
         "label_check": label_section(wanted.check, found),
         "difficulty": difficulty,
         "coverage": _coverage(wanted, found, kg, out / "work", workers),

@@ -12,15 +12,15 @@ from fleming_nemo.rods.corpus.round import DROPPED, REVIEW, Round
 from fleming_nemo.rods.curated.steps import tally
 from fleming_nemo.rods.kg.table import KnowledgeGraph
 
+_AFTER_THE_PROOF = ("refused: asked before", "refused: its facts were asked often enough", "left over")
+
 
 def funnel_steps(found: Round) -> list[dict[str, Any]]:
-    """Synthesis, then every check in the order in which it has its say, each with counts by source."""
-    refused = {k.partition(": ")[2]: n for k, n in found.funnel["counts"].items() if k.startswith("refused: ")}
-    items = found.made.items
-    tried, kept = found.funnel["counts"].get("tried", len(items)), len(items)
-    # The counts of the synthesis are its own; what it does not break down is one number.
-    refused["nothing to ask, or left over"] = tried - kept - sum(refused.values())
-    steps = [{"step": "synthesis", "sources": {"kg": {"in": tried, "kept": kept, "reasons": refused}}, "changes": {}}]
+    """What was proven, then every check in the order in which it has its say, each with counts by source."""
+    counts, items = found.funnel["counts"], found.made.items
+    refused = {name.removeprefix("refused: "): counts[name] for name in _AFTER_THE_PROOF if counts.get(name)}
+    proven = {"in": counts["proven"], "kept": len(items), "reasons": refused}
+    steps = [{"step": "proven", "sources": {"kg": proven}, "changes": {}}]
     checks: tuple[tuple[str, Any], ...] = (
         ("exact duplicates", lambda why: why == "exact duplicate"),
         ("decontaminate", lambda why: why.startswith("in benchmark")),
@@ -36,6 +36,11 @@ def funnel_steps(found: Round) -> list[dict[str, Any]]:
         steps.append(tally(name, [items[n] for n in before], [items[n] for n in after], why))
         before = after
     return steps
+
+
+def proof_counts(found: Round) -> dict[str, int]:
+    """What was tried before something was proven, and why it was not: counts of tries, not of questions."""
+    return {name: n for name, n in found.funnel["counts"].items() if name not in ("proven", *_AFTER_THE_PROOF)}
 
 
 def label_section(check: LabelCheck, found: Round) -> dict[str, Any]:
