@@ -13,6 +13,7 @@ def markdown(card: dict[str, Any]) -> str:
     parts = [
         f"# Data card\n\n{card['items']} items for {card['purpose']}. {card['use']}\n",
         f"Made by {_reasons(card['versions'])}.\n",
+        f"Settings: {_reasons(card['settings'])}.\n" if "settings" in card else "",
         "## What is in it\n",
         *(_counts(axis, counts) for axis, counts in card["by"].items()),
         _counts("number of options", card["options"]),
