@@ -49,7 +49,11 @@ class HttpClient:
         for name in ("httpx2", "httpcore2"):
             logging.getLogger(name).setLevel(logging.WARNING)
         pool = httpx2.Limits(max_connections=endpoint.concurrency, keepalive_expiry=_IDLE_S)
-        self._http = httpx2.AsyncClient(limits=pool, timeout=endpoint.timeout_s, follow_redirects=False)
+        try:
+            self._http = httpx2.AsyncClient(limits=pool, timeout=endpoint.timeout_s, follow_redirects=False)
+        except (ValueError, ImportError, OSError) as error:  # what the environment says of proxies and certificates
+            kind = type(error).__name__  # and no more, as addresses of proxies may hold passwords
+            raise UserError(f"no HTTP from here ({kind}); check HTTP_PROXY, ALL_PROXY and SSL_CERT_FILE.") from None
 
     async def __aenter__(self) -> HttpClient:
         return self
@@ -67,7 +71,9 @@ class HttpClient:
         content = encoded(request.body(self.endpoint.model))
         digest = hashlib.sha256(content).hexdigest()
         while True:
-            if found := self._cache.get(digest):
+            found = self._cache.get(digest)
+            self.tally.damaged = self._cache.num_damaged
+            if found:
                 self.tally.cached += 1
                 return found
             if not (same := self._under_way.get(digest)):

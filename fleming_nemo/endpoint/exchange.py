@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -34,7 +33,10 @@ class Request:
     trial: int = 0
 
     def body(self, model: str) -> dict[str, Any]:
-        """What is sent, and with it what the cache knows the answer by."""
+        """What is sent, and with it what the cache knows the answer by.
+
+        The server's address is no part of it: the same model behind another port answers the same questions.
+        """
         return {
             "model": model,
             "messages": list(self.messages),
@@ -70,14 +72,6 @@ class Client(Protocol):
     async def ask(self, request: Request) -> Reply:
         """Raises NoAnswer when this request fails for good, UserError when the run has to stop."""
         ...
-
-
-def digest(body: dict[str, Any]) -> str:
-    """SHA-256 of all that is sent, 64 hex digits.
-
-    The server's address is no part of it: the same model behind another port gives answers to the same questions.
-    """
-    return hashlib.sha256(encoded(body)).hexdigest()
 
 
 def encoded(body: dict[str, Any]) -> bytes:

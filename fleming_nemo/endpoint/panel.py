@@ -17,6 +17,7 @@ class Tally:
         calls: requests sent to the server, retries included.
         retries: calls after the first one of the same request.
         cached: requests answered from the cache.
+        damaged: lines of the cache that cannot be used; what they answered is asked again.
         lost_tokens: upper bound of what the server may have charged for calls whose reply did not arrive whole.
         passing: calls that failed and may be repeated, by reason.
         failures: requests without an answer, by reason.
@@ -25,6 +26,7 @@ class Tally:
     calls: int = 0
     retries: int = 0
     cached: int = 0
+    damaged: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     lost_tokens: int = 0
@@ -70,6 +72,8 @@ class Panel:
         if t.retries:
             parts.append(f"{t.retries} of them retries")
         parts.append(f"{t.cached} cached")
+        if t.damaged:
+            parts.append(f"{t.damaged} damaged in the cache")
         parts.append(f"{t.prompt_tokens} + {t.completion_tokens} tokens")
         if t.lost_tokens:
             parts.append(f"up to {t.lost_tokens} in broken replies")

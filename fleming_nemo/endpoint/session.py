@@ -7,6 +7,7 @@ import concurrent.futures
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,21 +37,20 @@ class Session:
         self.cache = Cache(cache_folder)
 
     def __enter__(self) -> Session:
-        self.cache.__enter__()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="endpoint", daemon=True)
-        self._thread.start()
-        self._client = self._submit(self._open()).result()
+        with ExitStack() as undo:
+            self.cache.__enter__()
+            undo.callback(self.cache.__exit__)
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._loop.run_forever, name="endpoint", daemon=True)
+            self._thread.start()
+            undo.callback(self._end_loop)
+            self._client = self._submit(self._open()).result()
+            undo.callback(lambda: self._submit(self._close()).result())
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            self._submit(self._close()).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-        finally:
-            self.cache.__exit__()
+        self._undo.close()
 
     def run(self, work: Iterable[T], one: Callable[[Client, T], Awaitable[R]]) -> Iterator[R]:
         """Results of `one` for every piece of `work`, in order of work.
@@ -80,6 +80,11 @@ class Session:
         finally:
             for future in begun:
                 future.cancel()
+
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     async def _open(self) -> HttpClient:
         return HttpClient(self.endpoint, self.cache, self.budget, self.tally)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from endpoint.server import Server
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,6 +84,16 @@ def test_damage_after_the_start_is_found_when_the_reply_is_read(tmp_path):
         (tmp_path / FILE).write_bytes(raw.replace(b"text 1", b"text 7"))
         assert cache.get(digest(0)).text == "text 0" and cache.num_damaged == 0
         assert cache.get(digest(1)) is None and cache.num_damaged == 1
+
+
+def test_damage_is_shown_and_asked_again(ask_all, tmp_path):
+    with Server(lambda body, nth: "fine") as server:
+        ask_all(server, range(3), folder=tmp_path)
+        log = tmp_path / FILE
+        log.write_bytes(log.read_bytes().replace(b"fine", b"mine", 1))
+        results, panel = ask_all(server, range(3), folder=tmp_path)
+    assert results == ["fine"] * 3 and server.calls == 4
+    assert "1 calls, 2 cached, 1 damaged in the cache" in panel.summary()
 
 
 def test_lost_tokens_count_and_are_no_reply(tmp_path):

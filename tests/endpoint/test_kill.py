@@ -40,14 +40,31 @@ def digest(name):
     return hashlib.sha256(json.dumps(json.loads(name), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def start(server, folder, **streams):
+    environment = {**os.environ, "PYTHONPATH": str(Path(fleming_nemo.__file__).parents[1])}
+    return subprocess.Popen([sys.executable, "-c", CHILD, server.url, str(folder)], env=environment, **streams)
+
+
+def test_ctrl_c_ends_at_once(tmp_path):
+    with Server(lambda body, nth: Hang(30 if "+" in asked(body) else 0, asked(body) + "+")) as server:
+        child = start(server, tmp_path, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        while server.at_once < SLOTS and time.monotonic() < deadline:
+            time.sleep(0.01)
+        begun = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        said = child.communicate(timeout=60)[1]
+        assert time.monotonic() - begun < 20 and b"KeyboardInterrupt" in said
+        with Cache(tmp_path) as cache:
+            assert not cache.num_damaged
+
+
 def test_kills_at_random_moments(tmp_path):
     chance = random.Random(5)
-    environment = {**os.environ, "PYTHONPATH": str(Path(fleming_nemo.__file__).parents[1])}
     kept, names, repeats = set(), {}, 0
     with Server(lambda body, nth: Hang(chance.uniform(0.002, 0.03), asked(body) + "+")) as server:
-        command = [sys.executable, "-c", CHILD, server.url, str(tmp_path)]
         for _ in range(5):
-            child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            child = start(server, tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             wanted = server.calls + chance.randint(1, 25)
             deadline = time.monotonic() + 60
             while server.calls < wanted and time.monotonic() < deadline:
@@ -68,8 +85,8 @@ def test_kills_at_random_moments(tmp_path):
             repeats += len(lost)
             kept = found
         assert server.calls < PIECES * ROUNDS, "the kills came in the middle"
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
-        results, num_calls, num_cached = json.loads(done.stdout)
+        said = start(server, tmp_path, stdout=subprocess.PIPE).communicate(timeout=120)[0]
+        results, num_calls, num_cached = json.loads(said)
         assert results == [f"{n}{'+' * ROUNDS}" for n in range(PIECES)]
         assert num_cached == len(kept) and num_calls + num_cached == PIECES * ROUNDS
         assert all(server.begun[name] == names[name] for name in kept), "no finished call was repeated"

@@ -51,7 +51,7 @@ def decontaminate(items: Sequence[QAItem | Entry], index: BenchmarkIndex, worker
 
 def _chunk(index: BenchmarkIndex, first: int, items: Sequence[QAItem | Entry]) -> list[dict[str, Any]]:
     columns = columns_of([entry_of(item) for item in items])
-    weighed = Weighed(columns, index.rarity)
+    weighed = Weighed(columns, index.rarity, index.phrases)
     found = candidates_of(weighed, index)
     profiles = Profiles(weighed)
     hits: dict[int, list[tuple[Verdict, int]]] = {}

@@ -8,9 +8,10 @@ from fleming_nemo.data.items import QAItem
 from fleming_nemo.rods.overlap.columns import columns_of
 from fleming_nemo.rods.overlap.entries import Entry, entry_of
 from fleming_nemo.rods.overlap.hashing import Ints, RangeHash, summed, unique_pairs, window_starts
+from fleming_nemo.rods.overlap.phrases import Phrases
 from fleming_nemo.rods.overlap.profiles import Profiles
 from fleming_nemo.rods.overlap.rarity import Rarity
-from fleming_nemo.rods.overlap.tables import HashIndex
+from fleming_nemo.rods.overlap.tables import HashIndex, Members
 from fleming_nemo.rods.overlap.weighed import Weighed, features_of
 
 WINDOW = 64
@@ -37,10 +38,15 @@ class BenchmarkIndex:
             self.benchmark += [name] * len(items)
         columns = columns_of(self.entries)
         words = np.concatenate((columns.spans.words[columns.question_words], columns.options.words))
-        self.rarity = Rarity(words, np.concatenate((columns.question_entry, columns.option_word_entry)))
+        owners = np.concatenate((columns.question_entry, columns.option_word_entry))
+        self.rarity = Rarity(words, owners)
         self.most = max(40, len(self.entries) // 200)
         """A word in more questions than this selects too little to be looked up by."""
-        self.weighed = weighed = Weighed(columns, self.rarity)
+        option_text = np.repeat(np.arange(len(columns.option_hash)), np.diff(columns.options.word_rows))
+        texts = np.concatenate((columns.question_entry, len(self.entries) + option_text))
+        self.phrases = Phrases(words, texts, owners, self.rarity)
+        self.weighed = weighed = Weighed(columns, self.rarity, self.phrases)
+        self.members = Members(weighed.entry, weighed.id)
         self.profiles = Profiles(weighed)
 
         self.windows = HashIndex(*self._selective(*self._windows(), 1))
@@ -69,7 +75,11 @@ class BenchmarkIndex:
         columns, spans = self.weighed.columns, self.weighed.columns.spans
         starts, text = spans.long_runs(WINDOW)
         hashes = RangeHash(spans.letters).windows(WINDOW)[starts]
-        weights = self.rarity.weights[self.rarity.ids(spans.words)]
+        weights = self.phrases.weights(
+            spans.words,
+            self.rarity.ids(spans.words),
+            np.repeat(np.arange(len(spans.word_rows) - 1), np.diff(spans.word_rows)),
+        )
         per_letter = np.bincount(spans.word_ends - 1, weights, minlength=len(spans.letters))
         sums = np.concatenate(([0.0], np.cumsum(per_letter)))
         informative = sums[starts + WINDOW] - sums[starts] >= _WINDOW_INFORMATION

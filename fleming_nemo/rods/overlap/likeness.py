@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fleming_nemo.rods.overlap.profiles import LETTERS_COMPARED, Option, Profile, letters_of
 
 _OPTION_ALIKE = 0.5
+_INSIDE = 0.9
+_TELLING_WORD = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +30,15 @@ class Likeness:
         return 2 / (1 / self.in_item + 1 / self.in_benchmark)
 
 
-def shared_information(item: Profile, benchmark: Profile) -> float:
-    """Information of the words that both questions have."""
-    return sum(map(item.words.__getitem__, item.words.keys() & benchmark.words.keys()))
-
-
-def likeness(item: Profile, benchmark: Profile, shared: float) -> Likeness:
-    """Compare words and options, not yet letters; `shared` as shared_information gives it."""
+def likeness(item: Profile, benchmark: Profile) -> Likeness:
+    """Compare words and options, not yet letters. What a shared word says may differ, as it may be part of a phrase."""
+    common = item.words.keys() & benchmark.words.keys()
+    own, asked = (sum(map(side.words.__getitem__, common)) for side in (item, benchmark))
     options, information = _options(item.options, benchmark.options)
     return Likeness(
-        shared=shared,
-        in_item=shared / item.total if item.total else 0.0,
-        in_benchmark=shared / benchmark.total if benchmark.total else 0.0,
+        shared=min(own, asked),
+        in_item=own / item.total if item.total else 0.0,
+        in_benchmark=asked / benchmark.total if benchmark.total else 0.0,
         options=options,
         option_information=information,
     )
@@ -86,15 +85,17 @@ def _options(ours: tuple[Option, ...], theirs: tuple[Option, ...]) -> tuple[floa
             used_ours.add(i)
             used_theirs.add(j)
             exact += value
-            information += value * open_ours[-i].information
+            information += value * min(open_ours[-i].information, open_theirs[-j].information)
     # An open question has its answer as the only option: it is enough that the other side offers it.
     count = 1 if 1 in (len(ours), len(theirs)) else max(len(ours), len(theirs))
     return min(1.0, exact / count), information
 
 
 def _overlap(a: Option, b: Option) -> float:
-    shared = sum(weight for word, weight in a.words.items() if word in b.words)
-    return 2 * shared / (a.information + b.information)
+    """Share of weight in common; nearly 1 for an option inside a longer one too: 'it is gout', 'gout (as seen)'."""
+    shared = sum(min(weight, b.words[word]) for word, weight in a.words.items() if word in b.words)
+    inside = _INSIDE * shared / min(a.information, b.information) if shared >= _TELLING_WORD else 0.0
+    return max(2 * shared / (a.information + b.information), inside)
 
 
 def letter_ratio(one: str, other: str) -> float:

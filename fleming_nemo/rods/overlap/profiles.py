@@ -10,6 +10,12 @@ from fleming_nemo.rods.overlap.weighed import Weighed
 
 LETTERS_COMPARED = 4_000
 _NO_LETTER = re.compile(r"[\W_]+")
+# What is asked stands at the end.
+_ASKED = 300
+_NEGATIVE = re.compile(
+    r"\b(?:not|except|excluding|apart from|least|false|incorrect|never|neither|contraindicated)\b|n't\b|不|错误|除",
+    re.IGNORECASE,
+)
 _DIGITS = re.compile(r"\d+")
 
 
@@ -33,7 +39,7 @@ class Profile:
 
     entry: Entry
     words: dict[int, float]
-    """Distinct words of the question and their weights."""
+    """Distinct words of the question and the greatest weight of each there."""
     whole: float
     """Weight of all words, repeated ones as often as they occur."""
     options: tuple[Option, ...]
@@ -41,6 +47,11 @@ class Profile:
     @cached_property
     def total(self) -> float:
         return sum(self.words.values())
+
+    @cached_property
+    def negative(self) -> bool:
+        """Whether the question asks for what is not so, or for the least."""
+        return bool(_NEGATIVE.search(self.entry.question[-_ASKED:]))
 
     @cached_property
     def letters(self) -> str:
@@ -58,7 +69,9 @@ class Profiles:
         if number not in self._made:
             weighed = self._weighed
             low, high = weighed.rows[number], weighed.rows[number + 1]
-            words = dict(zip(weighed.words[low:high].tolist(), weighed.weights[low:high].tolist(), strict=True))
+            words: dict[int, float] = {}
+            for word, weight in zip(weighed.words[low:high].tolist(), weighed.weights[low:high].tolist(), strict=True):
+                words[word] = max(weight, words.get(word, 0.0))
             entry = weighed.columns.entries[number]
             self._made[number] = Profile(entry, words, float(weighed.whole[number]), self._options(number))
         return self._made[number]

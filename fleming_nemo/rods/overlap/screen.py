@@ -12,27 +12,10 @@ from fleming_nemo.rods.overlap import verdict as rules
 from fleming_nemo.rods.overlap.candidates import Candidates
 from fleming_nemo.rods.overlap.hashing import Ints, expand, summed
 from fleming_nemo.rods.overlap.index import BenchmarkIndex
+from fleming_nemo.rods.overlap.tables import Members
 from fleming_nemo.rods.overlap.weighed import Weighed
 
-_BITS = 22
-_ODD = np.uint64(0x9E3779B97F4A7C15)
 _SLACK = 1e-4
-
-
-class _Members:
-    """Whether (owner, word) is in a set; says yes wrongly about once in a hundred."""
-
-    def __init__(self, owner: Ints, word: Ints) -> None:
-        self._table = np.zeros(1 << _BITS, bool)
-        self._table[self._place(owner, word)] = True
-
-    @staticmethod
-    def _place(owner: Ints, word: Ints) -> Ints:
-        mixed = (owner.astype(np.uint64) << np.uint64(32) | word.astype(np.uint64)) * _ODD
-        return (mixed >> np.uint64(64 - _BITS)).astype(np.int64)
-
-    def has(self, owner: Ints, word: Ints) -> NDArray[np.bool_]:
-        return self._table[self._place(owner, word)]
 
 
 def worth_judging(weighed: Weighed, found: Candidates, index: BenchmarkIndex) -> Ints:
@@ -42,11 +25,13 @@ def worth_judging(weighed: Weighed, found: Candidates, index: BenchmarkIndex) ->
     own = np.minimum(weighed.whole[item], index.weighed.whole[entry])
     certain |= (found.run >= rules.TELLING_QUESTION) & (found.run >= rules.RUN_SHARE * own - _SLACK)
 
-    words = _Members(weighed.entry, weighed.id)
-    shared = _shared(words, found, index)
+    words = Members(weighed.entry, weighed.id)
     total, asked = weighed.total[item], index.weighed.total[entry]
-    in_item, in_benchmark = shared / np.maximum(total, 1e-9), shared / np.maximum(asked, 1e-9)
-    dice = 2 * shared / np.maximum(total + asked, 1e-9)
+    theirs = _shared(index.weighed, entry, words, item)
+    ours = _shared(weighed, item, index.members, entry)
+    in_item, in_benchmark = ours / np.maximum(total, 1e-9), theirs / np.maximum(asked, 1e-9)
+    dice = 2 * in_item * in_benchmark / np.maximum(in_item + in_benchmark, 1e-9)
+    shared = np.minimum(ours, theirs)
     options, inside = _options(weighed, words, found, index)
     likely = rules.possible(shared, in_item, in_benchmark, dice, _ratio(weighed, found, index), options, inside, asked)
     return np.flatnonzero(certain | likely)
@@ -64,14 +49,13 @@ def _passages(weighed: Weighed, found: Candidates, index: BenchmarkIndex) -> NDA
     return certain
 
 
-def _shared(words: _Members, found: Candidates, index: BenchmarkIndex) -> NDArray[np.float64]:
-    """Information of the words that both questions have."""
-    asked = index.weighed
-    rows, words_of = asked.by_question
-    counts = rows[found.entry + 1] - rows[found.entry]
+def _shared(side: Weighed, question: Ints, words: Members, other: Ints) -> NDArray[np.float64]:
+    """Weight on one side of the words that both questions have; `words` are those of the other side."""
+    rows, places = side.by_question
+    counts = rows[question + 1] - rows[question]
     owner = np.repeat(np.arange(len(counts)), counts)
-    ids = words_of[expand(rows[found.entry], counts)]
-    weights = np.where(words.has(found.item[owner], ids), asked.rarity.weights[ids], 0)
+    place = places[expand(rows[question], counts)]
+    weights = np.where(words.has(other[owner], side.id[place]), side.weight[place], 0)
     return summed(owner, weights, len(counts))
 
 
@@ -83,11 +67,11 @@ def _ratio(weighed: Weighed, found: Candidates, index: BenchmarkIndex) -> NDArra
 
 
 def _options(
-    weighed: Weighed, words: _Members, found: Candidates, index: BenchmarkIndex
+    weighed: Weighed, words: Members, found: Candidates, index: BenchmarkIndex
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Shares of the benchmark's options that have a word among the item's options, all words in the item's question."""
     columns, asked = weighed.columns, index.weighed
-    own = _Members(columns.option_word_entry, weighed.option_ids)
+    own = Members(columns.option_word_entry, weighed.option_ids)
     counts = asked.option_word_rows[found.entry + 1] - asked.option_word_rows[found.entry]
     places = expand(asked.option_word_rows[found.entry], counts)
     owner = np.repeat(np.arange(len(counts)), counts)

@@ -1,10 +1,12 @@
 """Lookup of 64-bit hashes in sorted arrays: a directory over the leading bits leaves one or two keys to compare."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fleming_nemo.rods.overlap.hashing import U64, Ints, expand
 
 _MOST_BITS = 24
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 class KeyTable:
@@ -65,3 +67,19 @@ class HashIndex:
         near, rows = near[known], rows[known]
         counts = self._starts[rows + 1] - self._starts[rows]
         return np.repeat(near, counts), self._values[expand(self._starts[rows], counts)]
+
+
+class Members:
+    """Whether (owner, word) is in a set; says yes wrongly about once in a hundred."""
+
+    def __init__(self, owner: Ints, word: Ints) -> None:
+        self._shift = np.uint64(64 - min(max(int(100 * len(owner)).bit_length(), 10), _MOST_BITS))
+        self._table = np.zeros(1 << (64 - int(self._shift)), bool)
+        self._table[self._place(owner, word)] = True
+
+    def _place(self, owner: Ints, word: Ints) -> Ints:
+        mixed = (owner.astype(np.uint64) << np.uint64(32) | word.astype(np.uint64)) * _ODD
+        return (mixed >> self._shift).astype(np.int64)
+
+    def has(self, owner: Ints, word: Ints) -> NDArray[np.bool_]:
+        return self._table[self._place(owner, word)]

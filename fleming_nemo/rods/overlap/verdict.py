@@ -15,22 +15,27 @@ from fleming_nemo.rods.overlap.likeness import (
     letter_ratio,
     likeness,
     options_inside,
-    shared_information,
 )
 from fleming_nemo.rods.overlap.profiles import Profile
 
 Floats = NDArray[np.float64]
 
-# Information in nats: a rare medical word has 7 to 9, a function word less than 1.
+# Information in nats: a rare medical word has 7 to 9, a function word less than 1. 200,000 items and 15,000 questions
+# are 3e9 pairs, so that what one pair in e**22 shares by chance is shared by some pair.
+_NO_CHANCE = 22.0
 _STOCK_PHRASE = 8.0
-_SOME_OPTIONS = 12.0
+_LEAST = 14.0
+_SOME_OPTIONS = 16.0
 _TELLING_OPTIONS = 30.0
-_SAME_QUESTION = 12.0
+_SAME_QUESTION = 18.0
 TELLING_QUESTION = 30.0
 _CONTAINED_QUESTION = 25.0
 PASSAGE_SHARE = 0.35
 RUN_SHARE = 0.4
 LONG_PASSAGE = 300
+# One finding or one drug in common may be that much of two short questions whose options have nothing in common.
+_LONE_SHARE = 0.6
+_SOME_CHOICE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +59,17 @@ class Evidence(NamedTuple):
 
 def judge(item: Profile, benchmark: Profile, evidence: Evidence) -> Verdict | None:
     """The verdict on a pair that the index proposed; None: two different questions."""
-    like = likeness(item, benchmark, shared_information(item, benchmark))
+    like = likeness(item, benchmark)
     readable = evidence.same or _worth_reading(item, benchmark, like)
     ratio = letter_ratio(item.letters, benchmark.letters) if readable else 0.0
+    supported = _supported(item, benchmark, like)
+    # 'The most important sign' and 'the least important sign' are two questions.
+    opposed = item.negative != benchmark.negative and like.options < 0.75
     reason = (
-        _by_passage(item, benchmark, evidence)
-        or _by_question(like, ratio, benchmark, evidence)
-        or _by_options(like, ratio)
+        _by_passage(item, benchmark, evidence, supported)
+        or _by_letters(benchmark, like, evidence.same)
+        or (None if opposed else _by_question(benchmark, like, ratio, supported))
+        or (None if opposed else _by_options(like, ratio))
         or _by_containment(item, benchmark, like)
     )
     if reason is None:
@@ -75,43 +84,58 @@ def _worth_reading(item: Profile, benchmark: Profile, like: Likeness) -> bool:
     return (like.dice >= 0.35 or like.options >= 0.6) and 3 * short >= long
 
 
-def _by_passage(item: Profile, benchmark: Profile, evidence: Evidence) -> str | None:
+def _supported(item: Profile, benchmark: Profile, like: Likeness) -> bool:
+    """Whether the options speak for a copy, or do not speak at all since one side has none or a single one."""
+    return like.options >= _SOME_CHOICE or min(len(item.options), len(benchmark.options)) < 2
+
+
+def _by_passage(item: Profile, benchmark: Profile, evidence: Evidence, supported: bool) -> str | None:
     """A long passage convicts if it is a good part of the shorter text: all vignettes share their vital signs."""
     for letters, text in (
         (evidence.letters, benchmark.entry.question),
         (evidence.context_letters, benchmark.entry.context),
     ):
         shorter = min(len(text), len(item.entry.question) + len(item.entry.context))
-        if letters > min(LONG_PASSAGE, PASSAGE_SHARE * shorter):
+        if letters > min(LONG_PASSAGE, (PASSAGE_SHARE if supported else _LONE_SHARE) * shorter):
             return "64 letters"
-    run = evidence.run
-    if run >= TELLING_QUESTION and run >= RUN_SHARE * min(benchmark.whole, item.whole):
+    share = evidence.run / max(min(benchmark.whole, item.whole), 1e-9)
+    if evidence.run >= TELLING_QUESTION and share >= (RUN_SHARE if supported else _LONE_SHARE):
         return "word n-grams"
     return None
 
 
-def _by_question(like: Likeness, ratio: float, benchmark: Profile, evidence: Evidence) -> str | None:
-    if max(like.dice, ratio) >= 0.85 and like.dice >= 0.5 and like.shared >= TELLING_QUESTION:
+def _by_letters(benchmark: Profile, like: Likeness, same: bool) -> str | None:
+    """The same letters, and half of the options where they say little: many ask for the 'features of gout'."""
+    agreed = like.options >= 0.9 or (like.options >= 0.5 and benchmark.total >= _STOCK_PHRASE)
+    return "same question" if same and (agreed or benchmark.total >= _SAME_QUESTION) else None
+
+
+def _by_question(benchmark: Profile, like: Likeness, ratio: float, supported: bool) -> str | None:
+    if like.dice >= 0.85 and like.shared >= TELLING_QUESTION:
         return "question"
-    if ratio >= 0.95 and benchmark.total >= TELLING_QUESTION:
+    # Letters alone may be alike where one word is exchanged, and with it the subject.
+    if ratio >= 0.85 and like.dice >= 0.5 and like.shared >= TELLING_QUESTION and supported:
         return "question"
-    if evidence.same and benchmark.total >= _SAME_QUESTION:
-        return "same question"
+    if ratio >= 0.95 and benchmark.total >= TELLING_QUESTION and supported:
+        return "question"
     return None
 
 
 def _by_options(like: Likeness, ratio: float) -> str | None:
     stem = max(like.dice, ratio)
-    if stem >= 0.9 and like.options >= 0.4:
+    if stem >= 0.9 and like.options >= 0.9:
         return "question and options"
-    # Letters alone may only agree in the stock phrase: '... is seen in which pattern of inheritance?'
-    told = (stem >= 0.6 and like.dice >= 0.5) or ratio >= 0.85
-    if told and like.options >= 0.6 and like.option_information >= _SOME_OPTIONS:
-        return "question and options"
-    if stem >= 0.8 and like.options >= 0.7:
-        return "question and options"
+    if like.shared + like.option_information >= _NO_CHANCE:
+        # Letters alone may only agree in the stock phrase: '... is seen in which pattern of inheritance?'
+        told = (stem >= 0.6 and like.dice >= 0.5) or ratio >= 0.85
+        if told and like.options >= 0.7 and like.option_information >= _SOME_OPTIONS:
+            return "question and options"
+        if (stem >= 0.9 and like.options >= 0.4) or (stem >= 0.8 and like.options >= 0.7):
+            return "question and options"
     whole = max(like.in_item, like.in_benchmark) >= 0.9 and like.shared >= _STOCK_PHRASE
     if like.options >= 0.75 and like.option_information >= _SOME_OPTIONS and whole:
+        return "part of the question and options"
+    if like.options >= 0.9 and whole and like.shared + like.option_information >= _LEAST:
         return "part of the question and options"
     if like.options >= 0.9 and like.option_information >= _TELLING_OPTIONS and like.in_item >= 0.9:
         # What is left of the question is a stock phrase of the other: the vignette was cut off.

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from fleming_nemo.rods.overlap.columns import Columns
 from fleming_nemo.rods.overlap.hashing import U64, Ints, mix, summed
+from fleming_nemo.rods.overlap.phrases import Phrases
 from fleming_nemo.rods.overlap.rarity import Rarity
-from fleming_nemo.rods.overlap.tokens import NUMBER
+from fleming_nemo.rods.overlap.tokens import NUMBER, Tokens
 
 _CONTENT = 1.5
 _ODD = np.uint64(0xD6E8FEB86659FD93)
@@ -18,24 +19,31 @@ _ODD = np.uint64(0xD6E8FEB86659FD93)
 class Weighed:
     """Words as rows of the rarity table, so that weights and comparisons are plain lookups."""
 
-    def __init__(self, columns: Columns, rarity: Rarity) -> None:
+    def __init__(self, columns: Columns, rarity: Rarity, phrases: Phrases) -> None:
         self.columns = columns
         self.rarity = rarity
         self.words = columns.spans.words[columns.question_words]
         self.ids = rarity.ids(self.words)
-        self.weights = rarity.weights[self.ids]
+        self.weights = _told_once(
+            phrases.weights(self.words, self.ids, columns.question_entry), columns.spans, columns.question_words
+        )
+        """Weight of every word where it stands."""
         count = len(columns.entries)
         self.rows = _rows(columns.question_entry, count)
         """Offsets: words of question q are words[rows[q]:rows[q + 1]]."""
-        distinct = _distinct(columns.question_entry, self.words)
+        distinct, self.weight = _distinct(columns.question_entry, self.words, self.weights)
         self.entry, self.id = columns.question_entry[distinct], self.ids[distinct]
-        """Parallel: the distinct words of every question."""
-        self.total = summed(self.entry, self.weights[distinct], count)
+        """Parallel to `weight`: the distinct words of every question, each with its greatest weight there."""
+        self.total = summed(self.entry, self.weight, count)
         """Weight of the distinct words of every question."""
         self.whole = summed(columns.question_entry, self.weights, count)
         """Weight of all words, repeated ones as often as they occur."""
         self.option_ids = rarity.ids(columns.options.words)
-        self.option_weights = rarity.weights[self.option_ids]
+        self.option_weights = _told_once(
+            phrases.weights(columns.options.words, self.option_ids, self.option_of_word),
+            columns.options,
+            np.arange(len(self.option_ids)),
+        )
         self.option_rows = _rows(columns.option_entry, count)
         """Offsets: options of question q are option_rows[q]:option_rows[q + 1] of columns.options."""
         filled = np.flatnonzero(np.diff(columns.options.word_rows))
@@ -44,8 +52,8 @@ class Weighed:
 
     @cached_property
     def by_question(self) -> tuple[Ints, Ints]:
-        """Offsets and words: the distinct words of question q are words[offsets[q]:offsets[q + 1]]."""
-        return _rows(self.entry, len(self.columns.entries)), self.id[np.argsort(self.entry, kind="stable")]
+        """Offsets and positions: those of question q in `id` and `weight` are positions[offsets[q]:offsets[q + 1]]."""
+        return _rows(self.entry, len(self.columns.entries)), np.argsort(self.entry, kind="stable")
 
     @cached_property
     def option_word_rows(self) -> Ints:
@@ -63,12 +71,25 @@ def _rows(owner: Ints, count: int) -> Ints:
     return np.concatenate(([0], np.cumsum(np.bincount(owner, minlength=count)))).astype(np.int64)
 
 
-def _distinct(owner: Ints, words: U64) -> Ints:
-    """A position of every different (owner, word), in an order that depends on the pairs alone."""
+def _told_once(weights: NDArray[np.float32], texts: Tokens, place: Ints) -> NDArray[np.float32]:
+    """Chinese words overlap, so that a sign would be counted twice: such words count half."""
+    overlap = np.flatnonzero(texts.word_ends[place[:-1]] > texts.word_starts[place[1:]])
+    twice = np.zeros(len(place), bool)
+    twice[overlap] = True
+    twice[overlap + 1] = True
+    weights[twice] /= 2
+    return weights
+
+
+def _distinct(owner: Ints, words: U64, weights: NDArray[np.float32]) -> tuple[Ints, NDArray[np.float32]]:
+    """A position of every different (owner, word) and the greatest weight it has, ordered by the pairs alone."""
     keys = words ^ (owner.astype(np.uint64) * _ODD)
     order = np.argsort(keys)
+    if not len(keys):
+        return order, weights
     keys = keys[order]
-    return order[np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])) if len(keys) else np.zeros(0, bool))]
+    first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+    return order[first], np.maximum.reduceat(weights[order], first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +106,8 @@ class Features:
 def features_of(weighed: Weighed, most: int) -> Features:
     """Features that at most `most` benchmark questions share; a pair weighs as much as the mean of its words."""
     columns, rarity = weighed.columns, weighed.rarity
-    entry, ids, weights = columns.question_entry, weighed.ids, weighed.weights
+    entry, ids = columns.question_entry, weighed.ids
+    weights = rarity.weights[ids]
     content = np.flatnonzero((weights > _CONTENT) & (weighed.words != NUMBER))
     first, second = content[:-1], content[1:]
     near = np.flatnonzero((entry[first] == entry[second]) & (second - first <= 3))

@@ -34,8 +34,8 @@ class OptionLists:
         self._alike: dict[int, frozenset[int]] = {}
 
     def draw(self, stock: Stock, seed: int, size: int, turns: Turns) -> list[Member]:
-        """The seed and up to `size` near misses, more than are needed by one in eight as some will not be proven."""
-        wanted = size + 1 + size // 8
+        """The seed and up to `size` near misses, more than are needed by one in five as some will not be proven."""
+        wanted = size + 1 + size // 5
         near = stock.near.nearest(seed)
         # The nearest first, in the order of their turns; farther ones where a long list asks for them.
         close = max(_REACH * wanted, 12)

@@ -31,6 +31,7 @@ UNDER_COVERED = 5
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _SITTING_OUT = 4
 _LOOKED_AT = 64
+_FAR_MORE = 4
 
 
 class Sampler:
@@ -55,9 +56,11 @@ class Turns:
         self._sampler, self._rng = sampler, rng
         self._start = shard * _GOLDEN % 1.0
         self.asked: Counter[int] = Counter()
+        self._total = 0
 
-    def done(self, path: Iterable[int]) -> None:
+    def done(self, path: Sequence[int]) -> None:
         self.asked.update(path)
+        self._total += len(path)
 
     def order(self, nodes: Iterable[int], later: Container[int] = ()) -> list[int]:
         """The nodes, those first whose turn it is and `later` ones last; shuffled for the uniform sampler."""
@@ -69,11 +72,17 @@ class Turns:
         return sorted(nodes, key=lambda node: times(node) + (node in later) + (place[node] - start) % 1.0)
 
     def walks(self, walks: Sequence[tuple[int, ...]], most: int, later: Container[int] = ()) -> list[tuple[int, ...]]:
-        """At most so many walks to one target, those first that lead over entities whose turn it is."""
-        if not self._sampler.rare_first or len(walks) == 1:
+        """At most so many walks to one target, those first that lead over entities whose turn it is.
+
+        None over a start that was asked far more often than others: few diseases are mitochondrial, say, and they
+        would be asked whenever that is an option.
+        """
+        if not self._sampler.rare_first:
             return self._rng.sample(walks, min(most, len(walks)))
         place, start, times = self._sampler.place, self._start, self._times
         some = self._rng.sample(walks, _LOOKED_AT) if len(walks) > _LOOKED_AT else list(walks)
+        enough = _FAR_MORE * (1 + self._total / max(1, len(self.asked)))
+        some = [walk for walk in some if self.asked[walk[0]] < enough]
         some.sort(
             key=lambda walk: sum(times(n) + (n in later) for n in walk[:-1]) + (place[walk[0]] - start) % 1.0,
         )
