@@ -86,7 +86,7 @@ def graph_corpus(args: argparse.Namespace) -> int:
     from fleming_nemo.rods.corpus.overlaps import benchmark_files
     from fleming_nemo.rods.kg.table import KnowledgeGraph
     from fleming_nemo.rods.synth.mentions import count_mentions, curated_texts, write_mentions
-    from fleming_nemo.rods.synth.shards import Settings
+    from fleming_nemo.rods.synth.settings import Settings
 
     check = label_check(args)
     benchmarks = benchmark_files(args.benchmarks) if args.benchmarks else []

@@ -18,7 +18,8 @@ def run(script, *args):
 
 
 @pytest.mark.parametrize(
-    "script", ["build_kg.py", "build_rods.py", "build_curated.py", "decontaminate.py", "distill_cot.py", "build_indexed.py"]
+    "script",
+    ["build_kg.py", "build_rods.py", "build_curated.py", "decontaminate.py", "distill_cot.py", "build_indexed.py"],
 )
 def test_help(script):
     result = run(script, "--help")

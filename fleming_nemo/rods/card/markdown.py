@@ -160,6 +160,7 @@ def _coverage(found: dict[str, Any] | None) -> str:
         "mentioned before": lambda kind, row: row["mentioned_before"],
         "after": lambda kind, row: row["mentioned_after"],
         "rare": lambda kind, row: row["rare"],
+        "rare, enough known to ask": lambda kind, row: row.get("rare_askable", "-"),
         "rare mentioned before": lambda kind, row: row["rare_covered_before"],
         "rare after": lambda kind, row: row["rare_covered_after"],
         "share": lambda kind, row: _share(row["rare_covered_after"], row),

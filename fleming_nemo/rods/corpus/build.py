@@ -22,7 +22,7 @@ from fleming_nemo.data.items import DIFFICULTIES
 from fleming_nemo.rods.card.card import data_card, sample_ids
 from fleming_nemo.rods.card.markdown import markdown
 from fleming_nemo.rods.corpus.choose import choose
-from fleming_nemo.rods.corpus.coverage import covered, uniformly_asked
+from fleming_nemo.rods.corpus.coverage import askable_entities, covered, uniformly_asked
 from fleming_nemo.rods.corpus.difficulty import find_tiers
 from fleming_nemo.rods.corpus.labels import LabelCheck, gather_votes
 from fleming_nemo.rods.corpus.overlaps import find_overlaps
@@ -37,8 +37,8 @@ from fleming_nemo.rods.curated.rejects import write_rejects
 from fleming_nemo.rods.evidence import SPLITS
 from fleming_nemo.rods.kg.table import MANIFEST, KnowledgeGraph
 from fleming_nemo.rods.stages import alone
-from fleming_nemo.rods.synth import shards
 from fleming_nemo.rods.synth.mentions import read_mentions
+from fleming_nemo.rods.synth.settings import ITEM_SHARES, Settings
 
 SPARE = 0.01
 """More items than asked for, in place of those that the checks take out."""
@@ -58,7 +58,7 @@ class Wanted:
         compare: also draw a uniform corpus of the same size, to compare the coverage of rare entities with.
     """
 
-    synthesis: shards.Settings
+    synthesis: Settings
     check: LabelCheck = field(default_factory=LabelCheck)
     benchmarks: tuple[Path, ...] = ()
     curated: tuple[Path, ...] = ()
@@ -81,8 +81,7 @@ def build(wanted: Wanted, out: Path, workers: int = 1) -> dict[str, Any]:
 
 def _enough(wanted: Wanted, decisions: dict[str, str] | None, work: Path, workers: int) -> Round:
     """Rounds of synthesis and checks until every split has its size."""
-    sizes = {split: int(wanted.synthesis.items * share) for split, share in shards.ITEM_SHARES.items()}
-    sizes["sft"] += wanted.synthesis.items - sum(sizes.values())
+    sizes = wanted.synthesis.sizes()
     number = wanted.synthesis.items + math.ceil(SPARE * wanted.synthesis.items)
     for _ in range(_ROUNDS):
         found = _round(wanted, decisions, sizes, number, work, workers)
@@ -90,7 +89,7 @@ def _enough(wanted: Wanted, decisions: dict[str, str] | None, work: Path, worker
         short = {split: size - left[split] for split, size in sizes.items() if left[split] < size}
         if not short:
             return found
-        number += math.ceil(1.2 * max(n / shards.ITEM_SHARES[split] for split, n in short.items()))
+        number += math.ceil(1.2 * max(n / ITEM_SHARES[split] for split, n in short.items()))
     raise UserError(
         f"{wanted.synthesis.items} items were asked for, but the checks left {left.total()} of "
         f"{len(found.made.items)}; ask for fewer."
@@ -126,7 +125,8 @@ def _write(wanted: Wanted, found: Round, out: Path, workers: int) -> dict[str, A
     write_rejects(out / "rejects.jsonl", rejects)
     steps = funnel_steps(found)
     accepted = Counter(i.split for i in kept)
-    write_json(out / "funnel.json", found.funnel | {"accepted": {s: accepted[s] for s in SPLITS}, "steps": steps})
+    left = {split: accepted[split] for split in SPLITS}
+    write_json(out / "funnel.json", {"accepted": left, "steps": steps, "synthesis": found.funnel})
     graph = Path(wanted.synthesis.graph)
     kg = KnowledgeGraph.load(graph)
     checks = found.overlaps.sections | {
@@ -166,4 +166,4 @@ def _coverage(wanted: Wanted, found: Round, kg: KnowledgeGraph, work: Path, work
         before = "in the table of mentions that was given (before)"
     else:
         before = "before; no curated data were given, so none were counted and every entity is rare"
-    return covered(kg, mentions, asked, uniform) | {"before": before}
+    return covered(kg, mentions, asked, askable_entities(found.folder), uniform) | {"before": before}

@@ -15,27 +15,40 @@ from fleming_nemo.rods.corpus.slim import read_synthesised
 from fleming_nemo.rods.corpus.synthesis import synthesise
 from fleming_nemo.rods.kg.table import KnowledgeGraph
 from fleming_nemo.rods.stages import Shard, run_shards
-from fleming_nemo.rods.synth.shards import Settings
+from fleming_nemo.rods.synth.merge import marker_path
+from fleming_nemo.rods.synth.settings import Settings
+from fleming_nemo.rods.synth.workers import ASKABLE
 
 _TYPES = ("disease", "drug", "gene", "mechanism", "variant")
 
 
 def covered(
-    kg: KnowledgeGraph, mentions: Mapping[str, int], asked: Iterable[tuple[str, ...]], uniform: set[str] | None
+    kg: KnowledgeGraph,
+    mentions: Mapping[str, int],
+    asked: Iterable[tuple[str, ...]],
+    askable: set[str],
+    uniform: set[str] | None,
 ) -> dict[str, Any]:
-    """By type: rare entities before and after. An entity is covered when a question's path leads over it."""
+    """By type: rare entities before and after. An entity is covered when a question's path leads over it.
+
+    `askable` are the entities that the graph knows enough of for some question to be proven about them.
+    """
     after = Counter(mentions)
     for path in asked:
         after.update(set(path))
     entities = [Entity(i, kind, ()) for i, kind in zip(kg.ids, kg.types, strict=True) if kind in _TYPES]
     table = coverage(entities, Counter(mentions), after)
-    if uniform is not None:
-        for entity in entities:
-            row = table[entity.type]
-            row.setdefault("rare_covered_uniform", 0)
-            few = mentions.get(entity.id, 0) < row["rare_below"]
-            row["rare_covered_uniform"] += few and (entity.id in uniform or mentions.get(entity.id, 0) > 0)
+    for kind, row in table.items():
+        rare = {e.id for e in entities if e.type == kind and mentions.get(e.id, 0) < row["rare_below"]}
+        row["rare_askable"] = len(rare & askable)
+        if uniform is not None:
+            row["rare_covered_uniform"] = sum(i in uniform or mentions.get(i, 0) > 0 for i in rare)
     return table
+
+
+def askable_entities(synthesis: Path) -> set[str]:
+    """What `rods.synth` found that questions can be asked about."""
+    return set(read_json(marker_path(synthesis / "shards", *ASKABLE)))
 
 
 def uniformly_asked(settings: Settings, work: Path, workers: int) -> set[str]:

@@ -9,11 +9,12 @@ from typing import Any
 
 from fleming_nemo.rods.stages import code_version, fingerprint
 from fleming_nemo.rods.synth import shards
+from fleming_nemo.rods.synth.settings import Settings
 
 _CODE = ("synth", "kg", "evidence.py")
 
 
-def synthesise(settings: shards.Settings, work: Path, workers: int) -> tuple[Path, dict[str, Any]]:
+def synthesise(settings: Settings, work: Path, workers: int) -> tuple[Path, dict[str, Any]]:
     """(folder with items_{split}.jsonl, funnel). Folders of other settings or of other code are removed."""
     state = fingerprint([replace(settings, items=0).record(), code_version(*_CODE)])[:12]
     for old in work.glob(f"{settings.sampler}-*"):

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "synth"))
 import invented_graph
 
 from fleming_nemo.rods.corpus.build import Wanted, build
-from fleming_nemo.rods.synth.shards import Settings
+from fleming_nemo.rods.synth.settings import Settings
 
 ITEMS = 300
 
