@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
-
-import httpx2
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.endpoint.account import Account, Bound, bound
@@ -21,13 +18,11 @@ from fleming_nemo.endpoint.exchange import NoAnswer, Reply, Request, encoded
 from fleming_nemo.endpoint.pace import LONGEST_WAIT_S, Bucket, growing_pause
 from fleming_nemo.endpoint.panel import Tally
 from fleming_nemo.endpoint.spec import Budget, Endpoint
-from fleming_nemo.endpoint.wire import Passing, read_response
+from fleming_nemo.endpoint.transport import Transport
+from fleming_nemo.endpoint.wire import Passing
 
 GIVE_UP = 8
 """So many requests in a row without an answer, after all their attempts, are an endpoint that stays away."""
-_MOST_BYTES = 64 << 20
-# Servers close idle connections, some after 5 s; a call on one that is just being closed fails for nothing.
-_IDLE_S = 2.0
 
 
 class HttpClient:
@@ -45,21 +40,13 @@ class HttpClient:
         self._why: UserError | None = None
         self._not_before = 0.0
         self._ever_answered, self._failed_in_row = False, 0
-        # What these log when asked for details holds the headers of responses, and servers quote keys.
-        for name in ("httpx2", "httpcore2"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        pool = httpx2.Limits(max_connections=endpoint.concurrency, keepalive_expiry=_IDLE_S)
-        try:
-            self._http = httpx2.AsyncClient(limits=pool, timeout=endpoint.timeout_s, follow_redirects=False)
-        except (ValueError, ImportError, OSError) as error:  # what the environment says of proxies and certificates
-            kind = type(error).__name__  # and no more, as addresses of proxies may hold passwords
-            raise UserError(f"no HTTP from here ({kind}); check HTTP_PROXY, ALL_PROXY and SSL_CERT_FILE.") from None
+        self._http = Transport(endpoint)
 
     async def __aenter__(self) -> HttpClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._http.aclose()
+        await self._http.close()
 
     def stop(self, why: UserError) -> None:
         """No further calls; whoever wants one gets `why`."""
@@ -140,7 +127,7 @@ class HttpClient:
             self.tally.calls += 1
             self.tally.retries += attempt > 1
             try:
-                reply = await self._call(content, most)
+                reply = await self._http.post(content, most)
             except Passing as failure:
                 if failure.charged:
                     tokens, cost = most.tokens, most.cost
@@ -159,34 +146,6 @@ class HttpClient:
         self.tally.completion_tokens += reply.completion_tokens
         self._ever_answered, self._failed_in_row = True, 0
         return reply
-
-    async def _call(self, content: bytes, most: Bound) -> Reply:
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if self.endpoint.key:
-            headers["Authorization"] = f"Bearer {self.endpoint.key.reveal()}"
-        raw = bytearray()
-        try:
-            async with (
-                asyncio.timeout(self.endpoint.timeout_s),
-                self._http.stream("POST", self.endpoint.url, content=content, headers=headers) as response,
-            ):
-                async for part in response.aiter_bytes():
-                    raw += part
-                    if len(raw) > _MOST_BYTES:
-                        raise Passing("a reply without end", charged=True)
-                wait = response.headers.get("Retry-After")
-                return read_response(self.endpoint, response.status_code, wait, bytes(raw), most)
-        except (TimeoutError, httpx2.ReadTimeout, httpx2.WriteTimeout):
-            raise Passing("timeout", f"no reply in {self.endpoint.timeout_s:g} s", charged=True) from None
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
-            raise Passing("not reachable", self.endpoint.key.scrub(str(error))) from None
-        except httpx2.InvalidURL as error:
-            raise UserError(f"{self.endpoint.url}: no URL ({error}); check --endpoint.") from None
-        except httpx2.DecodingError:
-            raise Passing("not a chat completion", "broken compression", charged=True) from None
-        except httpx2.TransportError as error:
-            said = self.endpoint.key.scrub(str(error)) or type(error).__name__
-            raise Passing("connection lost", said, charged=True) from None
 
     def _hold_back(self, failure: Passing) -> None:
         wait = failure.wait_s or 0.0

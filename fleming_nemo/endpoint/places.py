@@ -29,7 +29,7 @@ class Places:
         self._count += 1
 
     def find(self, digest: str) -> Iterator[int]:
-        """Offsets of all digests that begin as this one does, in the order they were added."""
+        """Offsets of all digests that begin as this one does."""
         key, mask = _prefix(digest), len(self._keys) - 1
         slot = key & mask
         while (offset := self._offsets[slot]) != _FREE:
@@ -47,9 +47,9 @@ class Places:
     def _grow(self) -> None:
         keys, offsets = self._keys, self._offsets
         self._keys, self._offsets = _table(2 * len(keys))
-        # by offset, so that digests with the same beginning keep their order
-        for offset, key in sorted((o, k) for o, k in zip(offsets, keys, strict=True) if o != _FREE):
-            self._put(key, offset)
+        for key, offset in zip(keys, offsets, strict=True):
+            if offset != _FREE:
+                self._put(key, offset)
 
 
 def _table(size: int) -> tuple[array[int], array[int]]:

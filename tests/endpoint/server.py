@@ -141,6 +141,12 @@ def _handler(server):
                 with server.lock:
                     server.finished[name] += 1
 
+        def do_GET(self):
+            """Nobody asks so, unless a redirect was followed."""
+            with server.lock:
+                server.headers.append(dict(self.headers))
+            self.respond(405, b"", {})
+
         def perform(self, act):
             """True for a whole HTTP 200 with a reply."""
             if isinstance(act, Reset):

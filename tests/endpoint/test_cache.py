@@ -155,7 +155,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2**64 - 1)), max_size=3000))
 def test_places_against_a_dictionary(pairs):
-    """Digests that share their first 8 bytes (the small numbers) are all found, in order."""
+    """Digests that share their first 8 bytes (the small numbers) are all found."""
     places, known = Places(), {}
     for offset, (common, rare) in enumerate(pairs, 1):
         key = f"{rare if rare % 2 else common:016x}{offset:048x}"
@@ -163,8 +163,8 @@ def test_places_against_a_dictionary(pairs):
         known.setdefault(key[:16], []).append(offset)
     assert len(places) == len(pairs)
     for prefix, offsets in known.items():
-        assert list(places.find(prefix + "f" * 48)) == offsets
-    assert list(places.find("f" * 15 + "e" + "0" * 48)) == known.get("f" * 15 + "e", [])
+        assert sorted(places.find(prefix + "f" * 48)) == offsets
+    assert sorted(places.find("f" * 15 + "e" + "0" * 48)) == known.get("f" * 15 + "e", [])
 
 
 def test_memory_is_that_of_the_places_not_of_the_texts():

@@ -99,6 +99,7 @@ QUOTING = [
     Status(400, f"content filter {KEY}"),
     Status(402, KEY),
     Status(302, KEY),
+    Status(307, KEY),
     Status(200, {"error": {"message": KEY}}),
     Status(429, {"error": {"code": "insufficient_quota", "message": KEY}}, {"Retry-After": KEY}),
     completion(f"you said {KEY}", finish=KEY, reasoning_content=f"hm {KEY}"),
@@ -119,7 +120,7 @@ def test_the_key_is_in_no_output_and_no_file(tmp_path, caplog, capfd, act):
 
     seen = []
     with Server(lambda body, nth: "x") as other, Server(lambda body, nth: act) as server:
-        if isinstance(act, Status) and act.code == 302:
+        if isinstance(act, Status) and act.code in (302, 307):
             act.headers["Location"] = f"{other.url}/chat/completions"
         endpoint = Endpoint(server.url, "tiny", Key(KEY), attempts=2, pause_s=0.01)
         try:

@@ -3,16 +3,13 @@
 import asyncio
 import threading
 import time
-from collections import Counter
 from dataclasses import replace
 
 import pytest
-from endpoint.pieces import one, request
+from endpoint.pieces import request
 from endpoint.server import Drip, Garbage, Half, Hang, Reset, Server, Status, asked, completion
 
-from fleming_nemo.config.errors import UserError
 from fleming_nemo.endpoint import Budget, Endpoint, NoAnswer, Session
-from fleming_nemo.endpoint.client import GIVE_UP
 
 # What happens the first two times; then the reply comes.
 PASSING = [
@@ -126,52 +123,6 @@ def test_one_who_waits_for_a_request_takes_over_when_the_asker_gives_up(tmp_path
         assert server.calls == 2
 
 
-@pytest.mark.parametrize(
-    ("act", "message"),
-    [
-        (Status(401, {"error": {"message": "bad key"}}), "refuses the key .*bad key.*check --key-env"),
-        (Status(403, "forbidden"), "refuses the key"),
-        (Status(404, {"message": "model tiny does not exist"}), "no such model or path .*does not exist"),
-        (Status(402, "pay"), "account is used up"),
-        (Status(429, {"error": {"code": "insufficient_quota", "message": "x"}}), "account is used up"),
-        (Status(302, "", {"Location": "http://127.0.0.1:9/"}), "redirects"),
-        (Status(503, "later", {"Retry-After": "7200"}), "come back in 7200 s"),
-    ],
-)
-def test_what_concerns_all_requests_stops_the_run_and_keeps_what_is_under_way(ask_all, act, message):
-    """The third request is refused while others are under way: their replies are in the cache afterwards."""
-
-    def behave(body, nth):
-        return act if asked(body) == "3" else Hang(0.2 if int(asked(body)) < 6 else 0, "fine")
-
-    with Server(behave) as server:
-        with pytest.raises(UserError, match=message):
-            ask_all(server, range(100), concurrency=6)
-        begun = server.calls
-        assert begun <= 12 and server.begun.most_common(1)[0][1] == 1
-        server.behave = lambda body, nth: "fine"
-        results, panel = ask_all(server, range(100), concurrency=6)
-        assert results == ["fine"] * 100
-        assert panel.tally.calls == 101 - begun, "all but the refused one were kept"
-
-
-def test_an_endpoint_that_goes_away_stops_the_run(ask_all):
-    with Server(lambda body, nth: "fine" if int(asked(body)) < 20 else Status(500, "down")) as server:
-        with pytest.raises(UserError, match="8 requests in a row without an answer.*HTTP 500: down.*same command"):
-            ask_all(server, range(100), attempts=2, concurrency=1)
-        assert server.calls == 20 + 2 * GIVE_UP
-        server.behave = lambda body, nth: "fine"
-        _, panel = ask_all(server, range(100))
-        assert panel.tally.cached == 20
-
-
-def test_nobody_listening(ask_all):
-    with Server(lambda body, nth: "") as server:
-        url = server.url
-    with pytest.raises(UserError, match="no answer in 2 attempts: not reachable.*check --endpoint and the server"):
-        ask_all(url, range(5), attempts=2)
-
-
 def test_a_pause_that_the_server_asks_for_holds_for_all(ask_all):
     first = threading.Event()
 
@@ -235,36 +186,6 @@ def test_results_keep_the_order_of_work_and_a_bounded_number_is_in_memory(ask_al
         results, _ = ask_all(server, work(), one=slow_first, concurrency=4)
     assert results == [str(n) for n in range(300)]
     assert max(ahead) <= 16
-
-
-def test_a_caller_that_stops_reading_loses_no_call(tmp_path):
-    with Server(lambda body, nth: Hang(0.1, "fine")) as server:
-        endpoint = Endpoint(server.url, "tiny", concurrency=4)
-        with Session(endpoint, tmp_path, Budget()) as session:
-            for _ in session.run(range(100), one):
-                break
-        begun = Counter(server.begun)
-        with Session(endpoint, tmp_path, Budget()) as session:
-            assert len(session.cache) == sum(begun.values())
-
-
-def test_an_error_in_the_work_comes_through(ask_all):
-    async def broken(client, n):
-        await client.ask(request(n))
-        raise KeyError(n)
-
-    with Server(lambda body, nth: "fine") as server, pytest.raises(KeyError):
-        ask_all(server, range(10), one=broken)
-
-
-def test_a_proxy_that_is_none_is_told_without_its_password(ask_all, monkeypatch, tmp_path):
-    monkeypatch.setenv("ALL_PROXY", "gopher://user:pass@proxy")
-    with pytest.raises(UserError, match="no HTTP from here .*check HTTP_PROXY") as caught:
-        ask_all("http://h/v1", range(3))
-    assert "pass" not in str(caught.value)
-    monkeypatch.delenv("ALL_PROXY")
-    with Server(lambda body, nth: "fine") as server:
-        assert ask_all(server, range(3))[0] == ["fine"] * 3, "the cache was closed"
 
 
 def test_no_answer_says_how_often_and_why(ask_all):
