@@ -33,9 +33,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def read(args: argparse.Namespace) -> tuple[Endpoint, Budget]:
     """Raises UserError when there is no endpoint or no model, for a key that cannot be had and for bad numbers."""
+    asked = form(args)
+    return asked.endpoint(), asked.budget()
+
+
+def form(args: argparse.Namespace) -> EndpointForm:
+    """Raises UserError when there is no endpoint or no model."""
     if not (args.endpoint and args.model):
         raise UserError("no endpoint to ask; give --endpoint URL and --model NAME.")
-    form = EndpointForm(
+    return EndpointForm(
         args.endpoint,
         args.model,
         args.key_env,
@@ -49,4 +55,3 @@ def read(args: argparse.Namespace) -> tuple[Endpoint, Budget]:
         budget_tokens=args.budget_tokens,
         budget_money=args.budget_money,
     )
-    return form.endpoint(), form.budget()

@@ -8,7 +8,7 @@ items: [data/rods/items.jsonl] # questions that are in this project's form alrea
 label_check: {answers: data/answers.jsonl}        # or {endpoint: {base_url: ..., model: ...}}
 difficulty: {ledger: runs/mined.json}             # or {endpoint: {...}}
 mix: {total: 50000, language: {zh: 0.3}, difficulty: {easy: 0.3, moderate: 0.4, difficult: 0.3}}
-duplicates: true               # exact and near duplicates leave
+duplicates: false              # exact and near duplicates stay (by default they leave)
 benchmarks: [data/eval/x.jsonl]  # no item of these, nor a reworded one, stays
 graph: data/kg                 # for the coverage of rare entities
 """
@@ -73,7 +73,7 @@ class Plan:
     difficulty: DifficultyPlan | None = None
     mix: Mix | None = None
     graph: str = ""
-    duplicates: bool = False
+    duplicates: bool = True
     benchmarks: tuple[str, ...] = ()
 
 
@@ -133,6 +133,8 @@ def _mix(value: Any, at: str) -> Mix:
 def _check(plan: Plan, known: dict[str, Mapping], where: str) -> None:
     if plan.purpose not in ("training", "evaluation"):
         raise UserError(f"{where}, field purpose: {plan.purpose!r}; expected training or evaluation.")
+    if type(plan.duplicates) is not bool:
+        raise UserError(f"{where}, field duplicates: expected true or false, found {plan.duplicates!r}.")
     if type(plan.seed) is not int:
         raise UserError(f"{where}, field seed: expected a whole number, found {plan.seed!r}.")
     if not plan.sources and not plan.items:

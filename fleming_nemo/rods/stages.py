@@ -8,13 +8,15 @@ show in any byte.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import multiprocessing
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -86,6 +88,21 @@ def _do(shard: Shard) -> None:
     write_json(shard.folder / MARKER, {"fingerprint": shard.fingerprint, "counts": counts})
 
 
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Two builds in one folder would delete each other's shards; the lock ends with the process that holds it.
+
+    Raises UserError when another process holds it.
+    """
+    (out / "work").mkdir(parents=True, exist_ok=True)
+    with open(out / "work" / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"{out}: another build is at work there; wait for it or give another --out.") from error
+        yield
+
+
 def fingerprint(value: Any) -> str:
     return hashlib.sha256(
         json.dumps(value, sort_keys=True, default=str).encode("utf-8", "backslashreplace")
@@ -93,8 +110,17 @@ def fingerprint(value: Any) -> str:
 
 
 @cache
-def code_version() -> str:
-    """Hash of this package's own files: shards that older code made are made again."""
-    own = [f for f in files("fleming_nemo.rods.curated").iterdir() if f.name.endswith((".py", ".yaml", ".txt"))]
-    own.sort(key=lambda f: f.name)
-    return hashlib.sha256(b"\0".join(f.name.encode() + f.read_bytes() for f in own)).hexdigest()
+def code_version(*rooms: str) -> str:
+    """Hash of the files of `fleming_nemo.rods`, or of some of its folders and files, and of what an item is.
+
+    What older code made is made again.
+    """
+    root = Path(str(files("fleming_nemo")))
+    places = [root / "rods" / room for room in rooms] or [root / "rods"]
+    found = [path for place in places for path in (place.rglob("*") if place.is_dir() else [place])]
+    own = {path for path in found if path.suffix in (".py", ".yaml", ".txt")} | {root / "data" / "items.py"}
+    digest = hashlib.sha256()
+    for path in sorted(own):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
