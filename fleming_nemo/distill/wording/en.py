@@ -192,7 +192,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "row positive": ("{option} | recorded although absent here: {finding}",),
     "row bands": ("{option} | frequency contradicts: {missing}",),
     "row named": ("{option} | no such record",),
-    "row answer": ("{option} | agrees: everything | no record: nothing",),
+    "row answer": ("{option} | agrees: everything",),
     "row answer named": ("{option} | on record",),
     "read off": (
         "Only {option} is complete.",

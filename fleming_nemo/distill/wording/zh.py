@@ -64,7 +64,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "row positive": ("{option}｜有记录而患者没有：{finding}",),
     "row bands": ("{option}｜频率矛盾：{missing}",),
     "row named": ("{option}｜无此类记录",),
-    "row answer": ("{option}｜符合：全部｜无记录：无",),
+    "row answer": ("{option}｜符合：全部",),
     "row answer named": ("{option}｜有记录",),
     "read off": ("只有{option}完整无缺。", "没有缺口的只有{option}这一行。"),
     "conclusion": ("因此答案是{letter}）{answer}。", "所以选择{letter}）{answer}。", "综上，应为{letter}）{answer}。"),

@@ -1,0 +1,197 @@
+"""Steps that contradict the graph, for items that hold a proof (others pass).
+
+    a finding of the question stated the other way round
+    a wrong option given a finding that its record lacks, or denied one that it has
+    a wrong option said to fit, or to stand in the relation that is asked for
+    another gene, or another mode of inheritance, in place of the recorded one
+    a frequency in the other band
+
+Only what a sentence asserts counts: suppositions and comparisons state nothing of this kind.
+"""
+
+import re
+
+from fleming_nemo.distill.candidate import Candidate
+from fleming_nemo.distill.filters.modes import modes_in
+from fleming_nemo.distill.proof import Clue, Proof, Rival
+from fleming_nemo.distill.reading.entities import Entities
+from fleming_nemo.distill.reading.stance import Stance, denies, excludes, stances, supposes
+from fleming_nemo.distill.reading.text import folded
+
+_RELATES = re.compile(
+    r"\b(?:fit|fits|fitted|fitting|match|matches|matching|matched|explain|explains|explained|explaining|account|accounts|accounted|"
+    r"consistent|caus\w+|responsible|underl\w+|associat\w+|link\w*|inherit\w*|transmi\w+|interact\w*|mechanism|acts?|acting|guideline|point|points|"
+    r"lead|leads|indicat\w+|diagnos\w+|cover\w*|agree|agrees|has|have|shows?|showing|record\w*|list\w*|correct|answer|complete|satisf\w+|is|are|present\w*|includ\w+|features?|exhibits?|displays?|compatible|belongs?|due|via|through|by)\b"
+    r"|符合|吻合|解释|导致|引起|致病|相关|遗传|相互作用|机制|涉及|指向|提示|诊断|一致|记录|见于|属于|为|是|有|满足|具备|匹配|对应|成立|存在|包含|支持|具有|表现|呈现"
+)
+_WHOLE = re.compile(
+    r"\b(?:all|every\w*|each|whole|entire\w*|full\w*|complete\w*|best|perfect\w*|without exception|fits?|matches|explains|correct|answer|accounts?)\b"
+    r"|全部|所有|均|都|完全|最符合|每一|逐一|各项|吻合|正确|完整|一致|符合|最佳|完美"
+)
+_PARTIAL = re.compile(
+    r"\b(?:some|part\w*|only|merely|at best|at most|few\w*|less|one of|two of|three of|\d+ of|rest|others|other options|remaining|closest|nearest)\b"
+    r"|部分|仅|虽|只有|最接近|个别|少数|其余|其他|若|更少"
+)
+_CONTRAST = re.compile(
+    r"\b(?:unlike|compar\w+|versus|vs|instead|rather|distinguish\w*|separat\w*|differ\w*|differential|away from|against|between|other than|options?|candidates?|choices|among|"
+    r"alternatives?|first|tempting|superficial\w*|resembl\w+|similar\w*|seem\w*|look\w*|overlap\w*)\b"
+    r"|不同|区别|相比|比较|鉴别|候选|选项(?!中)|之间|相似|类似|看似|首先|先考虑|反对"
+)
+_PATIENT = re.compile(r"\b(?:patient|he|she|examination|history|presents?|picture|case|here|this)\b|患者|病人|病例|本例|检查|此处|病史")
+_PRONOUN = re.compile(r"\b(?:it|its|that|they|these|latter|former)\b|其|它|该病|后者|前者|此病")
+_OFTEN = re.compile(r"\b(?:at least (?:8\d|9\d)|most|nearly all|frequent\w*|common\w*|usual\w*|typical\w*|majority)\b|至少[89]\d|多数|常见|大部分|高频")
+_SELDOM = re.compile(r"\b(?:fewer than|less than|under|below|rare\w*|seldom|uncommon\w*|minority|infrequent\w*)\b|不足|少于|低于|罕见|少见|少数|偶见")
+_GENE = re.compile(
+    r"(?:\bgenes?\b|\bvariants? (?:in|of)|\bmutations? (?:in|of)|\bcaused by|基因(?:为|是)?|由|变异|突变)\W{0,12}?([A-Z][A-Z0-9]{1,9}(?:-[A-Z0-9]+)*)(?![A-Za-z0-9])"
+    r"|(?<![A-Za-z0-9])([A-Z][A-Z0-9]{2,9}(?:-[A-Z0-9]+)*)\W{0,2}(?:\bgene\b|\bvariants?\b|\bmutations?\b|基因|(?:的)?(?:变异|突变))"
+)
+
+
+def contradiction(candidate: Candidate) -> str | None:
+    proof = candidate.entities.proof
+    if proof is None:
+        return None
+    for sentence in candidate.sentences:
+        if sentence.endswith(("?", "？")):
+            continue
+        reason = _Sentence(sentence, candidate.entities, proof).contradiction()
+        if reason is not None:
+            return reason
+    return None
+
+
+class _Sentence:
+    """One sentence against the proof."""
+
+    def __init__(self, text: str, entities: Entities, proof: Proof) -> None:
+        self.text, self.low, self.entities, self.proof = text, folded(text), entities, proof
+        self.bare = entities.masked(text, "_")
+        self.stances = stances(text, entities)
+        self.letters = list(dict.fromkeys(s.mention.key for s in self.stances if s.mention.kind == "option"))
+        self.rivals = [rival for rival in proof.rivals if rival.letter in self.letters]
+        self.supposed = supposes(self.bare)
+
+    def contradiction(self) -> str | None:
+        checks = (self._finding, self._rival_finding, self._rival, self._mode, self._gene, self._band)
+        return next((reason for check in checks if (reason := check())), None)
+
+    def _clues(self) -> list[tuple[Clue, Stance]]:
+        by_text = {clue.text: clue for clue in self.proof.clues}
+        return [(by_text[s.mention.key], s) for s in self.stances if s.mention.kind == "clue"]
+
+    def _finding(self) -> str | None:
+        """What the question says is present or absent, said otherwise of the patient or of the diagnosis."""
+        if self.rivals or self.supposed or self.proof.kind == "bands":
+            return None
+        named = bool(self.letters) or any(s.mention.kind == "node" for s in self.stances)
+        if not named and _PRONOUN.search(self.bare) and not _PATIENT.search(self.bare):
+            return None
+        for clue, stance in self._clues():
+            if clue.present and stance.denied and not _CONTRAST.search(self.bare) and not excludes(self.bare):
+                return "denies a finding that is present"
+            if not clue.present and not denies(self.bare):
+                return "states a finding that is absent"
+        return None
+
+    def _sole_rival(self) -> Rival | None:
+        return self.rivals[0] if len(self.rivals) == 1 and len(self.letters) == 1 else None
+
+    def _rival_finding(self) -> str | None:
+        rival = self._sole_rival()
+        if rival is None or not rival.compared or self.proof.kind != "findings" or self.supposed:
+            return None
+        if _CONTRAST.search(self.bare):
+            return None
+        for clue, stance in self._clues():
+            if not clue.present:
+                continue
+            if clue in rival.missing and not stance.denied and not excludes(stance.clause):
+                return "gives a wrong option a finding that its record lacks"
+            if clue in rival.shared and stance.denied and not excludes(stance.clause):
+                return "denies a wrong option a finding that it has on record"
+        return None
+
+    def _rival(self) -> str | None:
+        """A wrong option affirmed. Lists that name several options, and comparisons, affirm none of them."""
+        if self.supposed or not _RELATES.search(self.bare) or _CONTRAST.search(self.bare) or excludes(self.bare):
+            return None
+        affirmed = [r for r in self.rivals if not any(s.denied for s in self._of(r))]
+        right = self._of(self.proof)
+        if len(affirmed) != 1 or (right and not any(s.denied for s in right)):
+            return None
+        rival = affirmed[0]
+        if any(stance.denied for stance in self.stances if stance.mention.kind == "clue"):
+            return None  # the sentence also says what speaks against the option
+        said = [clue for clue, _ in self._clues()]
+        if self.proof.kind == "findings" and rival.compared:
+            if _PARTIAL.search(self.bare) or (said and all(c in rival.shared for c in said) and not self._total()):
+                return None
+            if not said and not _WHOLE.search(self.bare) and not self._through(rival):
+                return None
+        elif _PARTIAL.search(self.bare) or not self._asserts():
+            return None
+        return "calls a wrong option fitting"
+
+    def _through(self, rival: Rival) -> bool:
+        """A relation of the path that is stated of the wrong option."""
+        return any(s.mention.kind == "node" and s.mention.key in self.proof.path for s in self.stances) and self._asserts()
+
+    def _total(self) -> bool:
+        return bool(re.search(r"\b(?:all|every\w*|each|whole|entire\w*|best|perfect\w*|complete\w*)\b|全部|所有|完全|每一|最符合|完美", self.bare))
+
+    def _asserts(self) -> bool:
+        return not any(s.denied for rival in self.rivals for s in self._of(rival))
+
+    def _of(self, one: Rival | Proof) -> list[Stance]:
+        return [s for s in self.stances if s.mention.kind == "option" and s.mention.key == one.letter]
+
+    def _mode(self) -> str | None:
+        """Another mode of inheritance than the recorded one."""
+        step = next((step for step in self.proof.steps if step.relation == "inherited_as"), None)
+        if step is None or self.supposed or excludes(self.low) or _CONTRAST.search(self.bare):
+            return None
+        right = set().union(*(modes_in(name) for name in self.proof.names[self.proof.path[-1]]))
+        # Names of diseases may hold a mode ("..., autosomal dominant"); those of options are modes themselves.
+        text = self.low
+        for node in self.proof.path[:-1]:
+            for name in self.proof.names[node]:
+                text = text.replace(folded(name), "_")
+        said = modes_in(text)
+        wrong = said - right
+        if not wrong or said & right:
+            return None
+        denied = re.search(r"\bnot\b|\bno\b|n't\b|\bnor\b|\bneither\b|\bnone\b|不|没有|未|非|无", text)
+        return None if denied else "states another mode of inheritance"
+
+    def _gene(self) -> str | None:
+        """A symbol in the place of a gene, where the path has another gene that the sentence does not name."""
+        genes = {n for s in self.proof.steps for n in self._gene_names(s.relation, s.subject, s.object)}
+        if not genes or self.supposed or excludes(self.low) or any(folded(gene) in self.low for gene in genes):
+            return None
+        if any(s.denied for s in self.stances) or re.search(r"\b(?:no|not|nor)\b|n't\b|没有|不|未|无", self.bare):
+            return None
+        known = folded(" ".join([*self.entities.names(), self.entities.item.question]))
+        for match in _GENE.finditer(self.text):
+            symbol = match.group(1) or match.group(2)
+            if folded(symbol) not in known and symbol not in ("DNA", "RNA", "OMIM", "HPO", "HGNC", "CPIC"):
+                return "names another gene than the recorded one"
+        return None
+
+    def _gene_names(self, relation: str, subject: str, object_: str) -> list[str]:
+        return {"caused_by": [object_], "has_gene_drug_guideline": [subject]}.get(relation, [])
+
+    def _band(self) -> str | None:
+        if self.proof.kind != "bands" or self.rivals or self.supposed:
+            return None
+        for clue, stance in self._clues():
+            clause = self._near(stance)
+            if clue.band == "often" and _SELDOM.search(clause) and not _OFTEN.search(clause):
+                return "puts a finding into the other frequency band"
+            if clue.band == "seldom" and _OFTEN.search(clause) and not _SELDOM.search(clause):
+                return "puts a finding into the other frequency band"
+        return None
+
+    def _near(self, stance: Stance) -> str:
+        """From the finding to the next one."""
+        later = [s.mention.start for s in self.stances if s.mention.start > stance.mention.start]
+        return self.low[stance.mention.end : min(later, default=len(self.low))]
