@@ -31,7 +31,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
     "fits absent": (
         "For {disease}, {absent} is recorded as absent, which agrees.",
-        "The record of {disease} explicitly excludes {absent}, as seen here.",
+        "The record of {disease} gives {absent} as absent, as seen here.",
     ),
     "covers": (
         "Its record names {own}, and {shown} covers that.",
