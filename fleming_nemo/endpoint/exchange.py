@@ -9,7 +9,14 @@ from typing import Any, Protocol
 
 
 class NoAnswer(Exception):
-    """This request got no answer in all its attempts; the text says why. Nothing is cached, so a later run asks it."""
+    """This request got no answer in all its attempts; the text says why. Nothing is cached, so a later run asks it.
+
+    `kind` is the reason in a few words, the same for all failures of a kind, for counts.
+    """
+
+    def __init__(self, reason: str, kind: str = "") -> None:
+        super().__init__(reason)
+        self.kind = kind or reason
 
 
 @dataclass(frozen=True)

@@ -41,15 +41,16 @@ class Endpoint:
         check_base_url(self.base_url)
         if not self.model:
             raise UserError("the endpoint needs a model; name one that the server lists under /models.")
-        if self.concurrency < 1 or self.attempts < 1:
-            raise UserError("concurrency and attempts of an endpoint must be at least 1.")
+        for name in ("concurrency", "attempts"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise UserError(f"endpoint, {name} {value!r}: expected a whole number of at least 1.")
         for name in ("timeout_s", "requests_per_minute", "tokens_per_minute"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise UserError(f"{name} {value}: expected a positive number.")
+            if value is not None and not (_is_number(value) and value > 0):
+                raise UserError(f"endpoint, {name} {value!r}: expected a positive number.")
         for name in ("price_in", "price_out", "pause_s"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UserError(f"{name} {getattr(self, name)}: expected 0 or a positive number.")
+            check_not_negative(f"endpoint, {name}", getattr(self, name))
 
     @property
     def url(self) -> str:
@@ -68,9 +69,17 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name in ("tokens", "money"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < math.inf:
-                raise UserError(f"budget {name} {value}: expected 0 or a positive number.")
+            if (value := getattr(self, name)) is not None:
+                check_not_negative(f"budget in {name}", value)
+
+
+def check_not_negative(what: str, value: object) -> None:
+    if not (_is_number(value) and value >= 0):  # type: ignore[operator]
+        raise UserError(f"{what} {value!r}: expected 0 or a positive number.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def check_base_url(base_url: str) -> None:

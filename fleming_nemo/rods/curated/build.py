@@ -126,7 +126,7 @@ def _check_labels(
     if wanted is None:
         return items, [], {"label_check": {"done": False}}
     if wanted.endpoint:
-        votes, _ = ask_votes(items, wanted.endpoint, wanted.trials, work / "answers.jsonl")
+        votes, _ = ask_votes(items, wanted.endpoint, wanted.trials, work / "label_check")
         by = wanted.endpoint.model
     else:
         votes, by = recorded_votes(Path(wanted.answers), items), wanted.answers
@@ -144,7 +144,7 @@ def _label_difficulty(plan: Plan, items: list[QAItem], work: Path) -> tuple[list
         labelled, split = set_difficulty(items, {})
         return labelled, {"by": "the sources themselves", "split": split}
     if wanted.endpoint:
-        tiers, by = tiers_from_model(items, wanted.endpoint, work / "difficulty.jsonl"), wanted.endpoint.model
+        tiers, by = tiers_from_model(items, wanted.endpoint, work / "difficulty"), wanted.endpoint.model
     else:
         tiers, by = tiers_from_ledger(Path(wanted.ledger), wanted.thresholds, wanted.policy), wanted.ledger
     labelled, split = set_difficulty(items, tiers)

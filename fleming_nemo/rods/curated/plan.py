@@ -22,8 +22,8 @@ from typing import Any
 import yaml
 
 from fleming_nemo.config.errors import UserError
+from fleming_nemo.endpoint import EndpointForm
 from fleming_nemo.rods.curated.difficulty import Thresholds
-from fleming_nemo.rods.curated.endpoint import Endpoint
 from fleming_nemo.rods.curated.hub import check_revision
 from fleming_nemo.rods.curated.label_check import TRIALS
 from fleming_nemo.rods.curated.mapping import Mapping, builtin_mappings, read_mappings, record
@@ -47,7 +47,7 @@ class LabelCheck:
     """Either an endpoint to ask or a file of recorded answers or ledger rows; `decisions` of a reviewer."""
 
     answers: str = ""
-    endpoint: Endpoint | None = None
+    endpoint: EndpointForm | None = None
     trials: int = TRIALS
     decisions: str = ""
 
@@ -58,7 +58,7 @@ class DifficultyPlan:
 
     ledger: str = ""
     policy: str = ""
-    endpoint: Endpoint | None = None
+    endpoint: EndpointForm | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
 
 
@@ -107,7 +107,7 @@ def parse_plan(tree: Any, where: str) -> Plan:
 def _label_check(value: Any, at: str) -> LabelCheck:
     found = record(LabelCheck, value, at)
     if found.get("endpoint") is not None:
-        found["endpoint"] = Endpoint(**record(Endpoint, found["endpoint"], f"{at}, endpoint"))
+        found["endpoint"] = EndpointForm(**record(EndpointForm, found["endpoint"], f"{at}, endpoint"))
     if bool(found.get("answers")) == bool(found.get("endpoint")):
         raise UserError(f"{at}: expected either `answers` (a file) or `endpoint`.")
     if type(found.get("trials", 1)) is not int or found.get("trials", 1) < 1:
@@ -118,7 +118,7 @@ def _label_check(value: Any, at: str) -> LabelCheck:
 def _difficulty(value: Any, at: str) -> DifficultyPlan:
     found = record(DifficultyPlan, value, at)
     if found.get("endpoint") is not None:
-        found["endpoint"] = Endpoint(**record(Endpoint, found["endpoint"], f"{at}, endpoint"))
+        found["endpoint"] = EndpointForm(**record(EndpointForm, found["endpoint"], f"{at}, endpoint"))
     if "thresholds" in found:
         found["thresholds"] = Thresholds(**record(Thresholds, found["thresholds"], f"{at}, thresholds"))
     if bool(found.get("ledger")) == bool(found.get("endpoint")):

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from endpoint_server import serve
+from endpoint.server import Server, asked
 from invented import medmcqa_rows
 
 from fleming_nemo.config.errors import UserError
@@ -204,17 +204,19 @@ def test_label_check_difficulty_mix_and_coverage(data):
     assert [s["step"] for s in card["funnel"]] == ["read", "format", "anonymise", "unique", "label check", "mix"]
 
 
-def test_the_endpoint_of_a_plan_is_asked_once(data):
+def test_the_endpoint_of_a_plan_is_asked_once(data, monkeypatch):
     """Label check and difficulty through one server; a second build buys nothing and writes the same bytes."""
     folder, plan = data
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
-    def answer(prompt, _):
+    def answer(body, nth):
+        prompt = asked(body)
         rated = "<difficulty>moderate</difficulty>"
         return rated if "How difficult" in prompt else f"<answer>{'B' if 'Does tin help' in prompt else 'A'}</answer>"
 
-    with serve(answer) as server:
-        asked = {"endpoint": {"base_url": server.url, "model": "m", "key_env": "NO_SUCH_KEY"}}
-        plan |= {"label_check": asked | {"trials": 2}, "difficulty": asked}
+    with Server(answer) as server:
+        wanted = {"endpoint": {"base_url": server.url, "model": "m"}}
+        plan |= {"label_check": wanted | {"trials": 2}, "difficulty": wanted}
         card = build(parse_plan(plan, "plan"), folder / "out")
         first, calls = final(folder / "out"), server.calls
         assert "Authorization" not in server.headers[0]
