@@ -98,7 +98,9 @@ def _proof(item: QAItem, p: dict[str, Any]) -> Proof:
     shown = p["shown"] if isinstance(p["shown"], dict) else {}
     rows = [edge for edge in p["edges"] if edge["relation"] != "has_phenotype"]
     kind = "named" if not p["clues"] else "bands" if any(c["band"] for c in p["clues"]) else "findings"
-    options = {row["node"]: row["option"] for row in p["distractors"]} | {p["answer_node"]: item.options[int(item.answer)]}
+    options = {row["node"]: row["option"] for row in p["distractors"]} | {
+        p["answer_node"]: item.options[int(item.answer)]
+    }
 
     def names(node: str) -> tuple[str, ...]:
         start = p["start_text"] if node == path[0] else None

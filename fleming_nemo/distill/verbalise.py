@@ -39,7 +39,9 @@ class Voice:
 
     def listed(self, texts: Sequence[str], joint: str = "and", most: int = _LISTED) -> str:
         """ "a, b and c"; beyond `most` the rest is counted."""
-        shown = list(texts) if len(texts) <= most + 1 else [*texts[:most], self._glue["more"].format(n=len(texts) - most)]
+        shown = (
+            list(texts) if len(texts) <= most + 1 else [*texts[:most], self._glue["more"].format(n=len(texts) - most)]
+        )
         last = self._glue["and" if len(texts) > most + 1 else joint]
         glue = self._glue["wide list" if any(self._glue["list"] in text for text in shown) else "list"]
         return last.join([glue.join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
@@ -68,7 +70,9 @@ class Voice:
             return [self.say("fits bands", disease=proof.start)]
         absent = [c.text for c in proof.clues if not c.present]
         said = [self.say("fits", disease=proof.start)]
-        return said + ([self.say("fits absent", disease=proof.start, absent=self.listed(absent, "or"))] if absent else [])
+        return said + (
+            [self.say("fits absent", disease=proof.start, absent=self.listed(absent, "or"))] if absent else []
+        )
 
     def details(self, most: int) -> list[str]:
         """Which record stands behind a broad finding."""

@@ -37,10 +37,16 @@ _CONTRAST = re.compile(
     r"alternatives?|first|tempting|superficial\w*|resembl\w+|similar\w*|seem\w*|look\w*|overlap\w*)\b"
     r"|不同|区别|相比|比较|鉴别|候选|选项(?!中)|之间|相似|类似|看似|首先|先考虑|反对"
 )
-_PATIENT = re.compile(r"\b(?:patient|he|she|examination|history|presents?|picture|case|here|this)\b|患者|病人|病例|本例|检查|此处|病史")
+_PATIENT = re.compile(
+    r"\b(?:patient|he|she|examination|history|presents?|picture|case|here|this)\b|患者|病人|病例|本例|检查|此处|病史"
+)
 _PRONOUN = re.compile(r"\b(?:it|its|that|they|these|latter|former)\b|其|它|该病|后者|前者|此病")
-_OFTEN = re.compile(r"\b(?:at least (?:8\d|9\d)|most|nearly all|frequent\w*|common\w*|usual\w*|typical\w*|majority)\b|至少[89]\d|多数|常见|大部分|高频")
-_SELDOM = re.compile(r"\b(?:fewer than|less than|under|below|rare\w*|seldom|uncommon\w*|minority|infrequent\w*)\b|不足|少于|低于|罕见|少见|少数|偶见")
+_OFTEN = re.compile(
+    r"\b(?:at least (?:8\d|9\d)|most|nearly all|frequent\w*|common\w*|usual\w*|typical\w*|majority)\b|至少[89]\d|多数|常见|大部分|高频"
+)
+_SELDOM = re.compile(
+    r"\b(?:fewer than|less than|under|below|rare\w*|seldom|uncommon\w*|minority|infrequent\w*)\b|不足|少于|低于|罕见|少见|少数|偶见"
+)
 _GENE = re.compile(
     r"(?:\bgenes?\b|\bvariants? (?:in|of)|\bmutations? (?:in|of)|\bcaused by|基因(?:为|是)?|由|变异|突变)\W{0,12}?([A-Z][A-Z0-9]{1,9}(?:-[A-Z0-9]+)*)(?![A-Za-z0-9])"
     r"|(?<![A-Za-z0-9])([A-Z][A-Z0-9]{2,9}(?:-[A-Z0-9]+)*)\W{0,2}(?:\bgene\b|\bvariants?\b|\bmutations?\b|基因|(?:的)?(?:变异|突变))"
@@ -134,10 +140,17 @@ class _Sentence:
 
     def _through(self, rival: Rival) -> bool:
         """A relation of the path that is stated of the wrong option."""
-        return any(s.mention.kind == "node" and s.mention.key in self.proof.path for s in self.stances) and self._asserts()
+        return (
+            any(s.mention.kind == "node" and s.mention.key in self.proof.path for s in self.stances) and self._asserts()
+        )
 
     def _total(self) -> bool:
-        return bool(re.search(r"\b(?:all|every\w*|each|whole|entire\w*|best|perfect\w*|complete\w*)\b|全部|所有|完全|每一|最符合|完美", self.bare))
+        return bool(
+            re.search(
+                r"\b(?:all|every\w*|each|whole|entire\w*|best|perfect\w*|complete\w*)\b|全部|所有|完全|每一|最符合|完美",
+                self.bare,
+            )
+        )
 
     def _asserts(self) -> bool:
         return not any(s.denied for rival in self.rivals for s in self._of(rival))

@@ -51,5 +51,3 @@ def _copied(units: list[str]) -> float:
     """Share of the n-grams that occurred before, n = 12; 0 for a short text."""
     grams = [tuple(units[at : at + _GRAM]) for at in range(len(units) - _GRAM + 1)]
     return 1 - len(set(grams)) / len(grams) if len(grams) >= _GRAM else 0.0
-
-

@@ -35,7 +35,9 @@ _EXCLUDES = re.compile(
     r"|\bunlike\b|rather than|instead of|differ|distinguish|separat|argues? away|\bless\b|\bfewer\b|\bworse\b|\bweaker\b"
     r"|排除|矛盾|反对|放弃|否定|剔除|不同于|区别|不支持|舍弃|不吻合|而非"
 )
-_NOT = re.compile(r"\b(?:no|not|nothing|none|never|cannot|neither|nor)\b|n't\b|没有|无法|并无|未|不(?!支持|吻合|同于)|无")
+_NOT = re.compile(
+    r"\b(?:no|not|nothing|none|never|cannot|neither|nor)\b|n't\b|没有|无法|并无|未|不(?!支持|吻合|同于)|无"
+)
 _SUPPOSES = re.compile(
     r"\b(?:suppose|supposing|might|perhaps|maybe|if|assume|assuming|hypothes\w+|idea|imagine|consider|could|candidate|tempting|"
     r"at first|tentativ\w+|whether|would|possib\w+|suspect\w*)\b|\?|？|假设|设想|若|如果|不妨|或许|可能|考虑|是否|初步|倘若"
