@@ -8,9 +8,11 @@ from fleming_nemo.reward.verify import Outcome
 _ENDS = re.compile(r"[.!?。！？…:：][\"'”’）)\]*_」』]*$|[)）\]|｜*`]$")
 _BREAKS = re.compile(r"(?:\.{3,}|…|[,，、;；])[\"'”’）)]*$")
 _SHORT_ENDING = re.compile(r"(?:^|\n|[.。:：])[^\n.。]{0,60}$")
-_CHOICE = re.compile(r"(?:answer|option|choice|choose|therefore|答案|选|故)[^.。\n]{0,80}$", re.IGNORECASE)
+_CHOICE = re.compile(
+    r"(?:answer|choose|choice|select|therefore|hence|conclusion|答案|选|故|所以|因此)[^.。\n]{0,60}[A-Z][)）*]*$", re.IGNORECASE
+)
 _HANGING = re.compile(
-    r"\b(?:the|a|an|of|and|or|but|with|for|in|to|is|are|was|that|which|because|by|as|no|not|from|on)[.。]?$|[的和与或在是为因但由]$"
+    r"\b(?:the|a|an|of|and|or|but|with|for|in|to|is|are|was|that|which|because|by|as|no|not|from|on)$|[的和与或在是为因但由]$"
 )
 
 
@@ -27,7 +29,8 @@ def _unfinished(reasoning: str) -> str | None:
     if _ENDS.search(reasoning):
         return "a bracket stays open at the end" if _open(reasoning) else None
     # Without a final mark: only a closing choice ("Answer: B") counts as an end.
-    return None if _CHOICE.search(reasoning) and _SHORT_ENDING.search(reasoning) else "reasoning breaks off"
+    chosen = _CHOICE.search(reasoning) and _SHORT_ENDING.search(reasoning) and not _open(reasoning)
+    return None if chosen else "reasoning breaks off"
 
 
 def _open(reasoning: str) -> bool:

@@ -10,10 +10,11 @@ Only what a sentence asserts counts: suppositions and comparisons state nothing 
 """
 
 import re
+from itertools import pairwise
 
 from fleming_nemo.distill.candidate import Candidate
-from fleming_nemo.distill.filters.modes import modes_in
-from fleming_nemo.distill.proof import Clue, Proof, Rival
+from fleming_nemo.distill.filters.modes import agree, modes_in
+from fleming_nemo.distill.proof import Clue, Proof, Rival, Step
 from fleming_nemo.distill.reading.entities import Entities
 from fleming_nemo.distill.reading.stance import Stance, denies, excludes, stances, supposes
 from fleming_nemo.distill.reading.text import folded
@@ -21,15 +22,15 @@ from fleming_nemo.distill.reading.text import folded
 _RELATES = re.compile(
     r"\b(?:fit|fits|fitted|fitting|match|matches|matching|matched|explain|explains|explained|explaining|account|accounts|accounted|"
     r"consistent|caus\w+|responsible|underl\w+|associat\w+|link\w*|inherit\w*|transmi\w+|interact\w*|mechanism|acts?|acting|guideline|point|points|"
-    r"lead|leads|indicat\w+|diagnos\w+|cover\w*|agree|agrees|has|have|shows?|showing|record\w*|list\w*|correct|answer|complete|satisf\w+|is|are|present\w*|includ\w+|features?|exhibits?|displays?|compatible|belongs?|due|via|through|by)\b"
-    r"|符合|吻合|解释|导致|引起|致病|相关|遗传|相互作用|机制|涉及|指向|提示|诊断|一致|记录|见于|属于|为|是|有|满足|具备|匹配|对应|成立|存在|包含|支持|具有|表现|呈现"
+    r"lead|leads|result\w*|defect\w*|exert\w*|work\w*|function\w*|serve[sd]?|behav\w+|bind\w*|target\w*|dos\w+|found|seen|occur\w*|follow\w*|indicat\w+|diagnos\w+|cover\w*|agree|agrees|has|have|shows?|showing|record\w*|list\w*|correct|answer|complete|satisf\w+|is|are|present\w*|includ\w+|features?|exhibits?|displays?|compatible|belongs?|due|via|through|by)\b"
+    r"|符合|吻合|解释|导致|引起|致病|相关|遗传|相互作用|机制|涉及|指向|提示|诊断|一致|记录|见于|属于|为|是|有|满足|具备|匹配|对应|成立|存在|包含|支持|具有|表现|呈现|列|指南|用药|作用|发生"
 )
 _WHOLE = re.compile(
     r"\b(?:all|every\w*|each|whole|entire\w*|full\w*|complete\w*|best|perfect\w*|without exception|fits?|matches|explains|correct|answer|accounts?)\b"
     r"|全部|所有|均|都|完全|最符合|每一|逐一|各项|吻合|正确|完整|一致|符合|最佳|完美"
 )
 _PARTIAL = re.compile(
-    r"\b(?:some|part\w*|only|merely|at best|at most|few\w*|less|one of|two of|three of|\d+ of|rest|others|other options|remaining|closest|nearest)\b"
+    r"\b(?:some|part\w*|only|merely|at best|at most|few\w*|less|(?<!every )(?<!each )one of|two of|three of|\d+ of|rest|others|other options|remaining|closest|nearest)\b"
     r"|部分|仅|虽|只有|最接近|个别|少数|其余|其他|若|更少"
 )
 _CONTRAST = re.compile(
@@ -47,10 +48,16 @@ _OFTEN = re.compile(
 _SELDOM = re.compile(
     r"\b(?:fewer than|less than|under|below|rare\w*|seldom|uncommon\w*|minority|infrequent\w*)\b|不足|少于|低于|罕见|少见|少数|偶见"
 )
+_SYMBOL = r"([A-Z][A-Z0-9]{1,9}(?:-[A-Z0-9]+)*)(?![A-Za-z0-9])"
 _GENE = re.compile(
-    r"(?:\bgenes?\b|\bvariants? (?:in|of)|\bmutations? (?:in|of)|\bcaused by|基因(?:为|是)?|由|变异|突变)\W{0,12}?([A-Z][A-Z0-9]{1,9}(?:-[A-Z0-9]+)*)(?![A-Za-z0-9])"
-    r"|(?<![A-Za-z0-9])([A-Z][A-Z0-9]{2,9}(?:-[A-Z0-9]+)*)\W{0,2}(?:\bgene\b|\bvariants?\b|\bmutations?\b|基因|(?:的)?(?:变异|突变))"
+    rf"(?:\bgenes?\b|\bvariants? (?:in|of)|\bmutations? (?:in|of)|\bcaused by|基因(?:为|是)?|由|变异|突变)\W{{0,12}}?{_SYMBOL}"
+    rf"|\bgenes?\b(?:\W+\w+){{0,6}}?\W+(?:is|are|was|being|named|called)\W+{_SYMBOL}"
+    rf"|(?<![A-Za-z0-9]){_SYMBOL}\W{{0,2}}(?:gene\b|variants?\b|mutations?\b|(?:的)?(?:致病)?基因|(?:的)?(?:变异|突变))"
+    rf"|(?<![A-Za-z0-9]){_SYMBOL}\W+(?:is|as|being)\W+(?:the|a|its)\W+(?:\w+\W+){{0,3}}?genes?\b"
+    rf"|(?<![A-Za-z0-9]){_SYMBOL}\W+(?:causes?\b|underlies\b|导致|引起|是)"
 )
+_NO_GENES = ("DNA", "RNA", "OMIM", "HPO", "HGNC", "CPIC", "MRI", "CT", "EEG", "ECG")
+_NEGATION = re.compile(r"\bnot\b|\bno\b|n't\b|\bnor\b|\bneither\b|\bnone\b|不|没有|未|非|无")
 
 
 def contradiction(candidate: Candidate) -> str | None:
@@ -78,7 +85,7 @@ class _Sentence:
         self.supposed = supposes(self.bare)
 
     def contradiction(self) -> str | None:
-        checks = (self._finding, self._rival_finding, self._rival, self._mode, self._gene, self._band)
+        checks = (self._finding, self._rival_finding, self._rival, self._mode, self._gene, self._band, self._edge)
         return next((reason for check in checks if (reason := check())), None)
 
     def _clues(self) -> list[tuple[Clue, Stance]]:
@@ -166,32 +173,35 @@ class _Sentence:
         right = set().union(*(modes_in(name) for name in self.proof.names[self.proof.path[-1]]))
         # Names of diseases may hold a mode ("..., autosomal dominant"); those of options are modes themselves.
         text = self.low
-        for node in self.proof.path[:-1]:
-            for name in self.proof.names[node]:
-                text = text.replace(folded(name), "_")
+        names = [name for node in self.proof.path[:-1] for name in self.proof.names[node]]
+        for name in sorted(names, key=len, reverse=True):
+            text = text.replace(folded(name), "_")
         said = modes_in(text)
-        wrong = said - right
-        if not wrong or said & right:
+        wrong = {mode for mode in said if not any(agree(mode, one) for one in right)}
+        if not wrong or said != wrong or _NEGATION.search(text):
             return None
-        denied = re.search(r"\bnot\b|\bno\b|n't\b|\bnor\b|\bneither\b|\bnone\b|不|没有|未|非|无", text)
-        return None if denied else "states another mode of inheritance"
+        return "states another mode of inheritance"
 
     def _gene(self) -> str | None:
         """A symbol in the place of a gene, where the path has another gene that the sentence does not name."""
-        genes = {n for s in self.proof.steps for n in self._gene_names(s.relation, s.subject, s.object)}
-        if not genes or self.supposed or excludes(self.low) or any(folded(gene) in self.low for gene in genes):
+        genes = {
+            node
+            for step, pair in zip(self.proof.steps, pairwise(self.proof.path), strict=True)
+            for node in pair
+            if self.proof.names[node][0] == _gene_of(step)
+        }
+        named = {s.mention.key for s in self.stances if s.mention.kind == "node"}
+        if not genes or genes & named or self.supposed or excludes(self.bare):
             return None
-        if any(s.denied for s in self.stances) or re.search(r"\b(?:no|not|nor)\b|n't\b|没有|不|未|无", self.bare):
+        if any(s.denied for s in self.stances) or _NEGATION.search(self.bare):
             return None
-        known = folded(" ".join([*self.entities.names(), self.entities.item.question]))
-        for match in _GENE.finditer(self.text):
-            symbol = match.group(1) or match.group(2)
-            if folded(symbol) not in known and symbol not in ("DNA", "RNA", "OMIM", "HPO", "HGNC", "CPIC"):
+        known = {word for name in self.entities.names() for word in re.findall(r"[a-z0-9-]+", name)}
+        known |= set(re.findall(r"[a-z0-9-]+", folded(self.entities.item.question)))
+        for match in _GENE.finditer(self.entities.blanked(self.text)):
+            symbol = next(group for group in match.groups() if group)
+            if folded(symbol) not in known and symbol not in _NO_GENES:
                 return "names another gene than the recorded one"
         return None
-
-    def _gene_names(self, relation: str, subject: str, object_: str) -> list[str]:
-        return {"caused_by": [object_], "has_gene_drug_guideline": [subject]}.get(relation, [])
 
     def _band(self) -> str | None:
         if self.proof.kind != "bands" or self.rivals or self.supposed:
@@ -204,7 +214,22 @@ class _Sentence:
                 return "puts a finding into the other frequency band"
         return None
 
+    def _edge(self) -> str | None:
+        """The right option, or a relation of the path, denied."""
+        if self.rivals or self.supposed or _CONTRAST.search(self.bare) or excludes(self.bare):
+            return None
+        right = self._of(self.proof)
+        if right and all(s.denied for s in right) and not self._clues():
+            return "denies the right option"
+        nodes = {s.mention.key: s for s in self.stances if s.mention.kind == "node" and s.mention.key in self.proof.path}
+        both = any(one in nodes and other in nodes for one, other in pairwise(self.proof.path))
+        return "denies a relation that is recorded" if both and any(s.denied for s in nodes.values()) else None
+
     def _near(self, stance: Stance) -> str:
         """From the finding to the next one."""
         later = [s.mention.start for s in self.stances if s.mention.start > stance.mention.start]
         return self.low[stance.mention.end : min(later, default=len(self.low))]
+
+
+def _gene_of(step: Step) -> str | None:
+    return {"caused_by": step.object, "has_gene_drug_guideline": step.subject}.get(step.relation)

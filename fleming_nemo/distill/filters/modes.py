@@ -17,6 +17,10 @@ _PATTERNS = {name: re.compile(pattern) for name, pattern in _MODES.items()}
 
 
 def modes_in(text: str) -> set[str]:
-    """Modes named. Plain X-linked agrees with its recessive and dominant forms, so it is told only where it stands
-    against none of them: the caller compares sets."""
+    """Modes named."""
     return {name for name, pattern in _PATTERNS.items() if pattern.search(text.casefold())}
+
+
+def agree(one: str, other: str) -> bool:
+    """Whether both can be said of one disease: plain X-linked goes with its recessive and dominant forms."""
+    return one == other or "x-linked" in (one, other) and one.startswith("x-linked") and other.startswith("x-linked")

@@ -98,6 +98,12 @@ class Entities:
             self._masked[text, mark] = self._pattern.sub(mark, folded(text))
         return self._masked[text, mark]
 
+    def blanked(self, text: str) -> str:
+        """The text as written with every name taken out."""
+        for start, end in sorted({(m.start, m.end) for m in self.find(text)}, reverse=True):
+            text = f"{text[:start]}_{text[end:]}"
+        return text
+
     def numbered(self, text: str) -> str:
         """The folded text with a short word of its own in place of each name."""
         return self._pattern.sub(lambda match: self._marks[match.group()], folded(text))

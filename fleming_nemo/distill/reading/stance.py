@@ -14,7 +14,7 @@ from fleming_nemo.distill.reading.text import folded
 _CLAUSE = re.compile(
     r"[|｜]|[;；]\s?(?=(?:there|it|however|no|nor|this|that|the|its)\b|但|而|没有|无)|[,，]?\s*\b(?:but|yet|while|whereas|however|although|though|nevertheless|except|and (?=ha[sd]\b|lacks?\b|"
     r"there\b|leaves?\b|is\b|are\b|was\b|no\b|not\b|cannot\b|does\b|do\b))\b|[,，] (?=not\b|no\b|so\b|which\b|as\b|because\b|since\b)"
-    r"|，|(?<=[\u4e00-\u9fff])(?=但|却|而(?!非|且))"
+    r"|[，,](?=\S)|(?<=[\u4e00-\u9fff])(?=但|却|而(?!非|且))"
 )
 _RIGHT = re.compile(
     r"\b(?:no|without|lack|lacks|lacked|lacking|absence of|free of|devoid of|neither|nor|missing|nothing|none|negative for|"
@@ -40,8 +40,14 @@ _NOT = re.compile(
 )
 _SUPPOSES = re.compile(
     r"\b(?:suppose|supposing|might|perhaps|maybe|if|assume|assuming|hypothes\w+|idea|imagine|consider|could|candidate|tempting|"
-    r"at first|tentativ\w+|whether|would|possib\w+|suspect\w*)\b|\?|？|假设|设想|若|如果|不妨|或许|可能|考虑|是否|初步|倘若"
+    r"at first|tentativ\w+|whether|possib\w+|suspect\w*)\b|\?|？|假设|设想|若|如果|不妨|或许|可能|考虑|是否|初步|倘若"
 )
+
+_NEUTRAL = re.compile(
+    r"\bwithout (?:a |any )?(?:gap|exception|doubt|contradiction|conflict|question|difficulty)s?\b|\bno (?:doubt|longer|wonder)\b|\bnot only\b"
+    r"|没有(?:缺口|例外|疑问|矛盾|疑义)|毫无疑问|无疑|不仅|不但|无一例外"
+)
+"""Negations that deny nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,7 @@ def stances(sentence: str, entities: Entities) -> list[Stance]:
         for mention in mentions:
             bare[mention.start : mention.end] = "_" * (mention.end - mention.start)
         low = "".join(bare)
+    low = _NEUTRAL.sub(lambda match: " " * len(match.group()), low)
     row = bool(re.search(r"[|｜]", sentence))  # a row of a table is about its option in all its cells
     found, start = [], 0
     for end in [*(m.start() for m in _CLAUSE.finditer(low) if m.end() > m.start() or m.start()), len(low)]:

@@ -3,15 +3,21 @@
 import re
 
 from fleming_nemo.distill.candidate import Candidate
+from fleming_nemo.distill.reading.stance import denies, supposes
 from fleming_nemo.distill.reading.text import folded
 
 _BEFORE = (
     r"(?i:\b(?:answer|option|choice|choose|select|pick|letter|go with|mark|solution)\b)(?:\W+[a-z']+){{0,4}}?\W+\(?({0})(?![\w'’-])"
-    r"|(?:选项?|选择|答案[^A-Z。]{{0,6}}|答)\s*[（(]?({0})(?![A-Za-z])"
+    r"|(?:选项?|选择|答案[^A-Z。]{{0,6}}|正确(?:选项|答案|项)?[^A-Z。]{{0,3}}|正解[^A-Z。]{{0,3}}|答)\s*[（(]?({0})(?![A-Za-z])"
 )
 _AFTER = (
     r"(?<![\w-])\(?({0})\)?\s*(?:[,:，：—-]\s*)?(?:[a-z']+\W+){{0,3}}?(?:correct|right|answer|best (?:option|choice|answer)|true)\b"
     r"|({0})\s*(?:选项|项)?[^。A-Z]{{0,4}}(?:正确|是答案|为答案|是对的|为正解|为正确)"
+)
+_SHORT = 24
+_CLAIM = re.compile(
+    r"\b(?:answer|(?:correct|right) (?:option|choice|one|letter|diagnosis|response))\b(?:\W+\w+){0,4}?\W+(?:is|are|must|should|has to)\b"
+    r"|(?:答案|正确选项|正解)[^。，]{0,6}(?:是|为)|应选|(?:is|was) (?:the )?(?:correct|right) (?:answer|option|choice)"
 )
 _CALLED = re.compile(r"\b(?:correct|right|answer)\b|答案|正确|正解")
 _COMMON = frozenset(
@@ -21,10 +27,31 @@ _COMMON = frozenset(
 
 
 def letter_first(candidate: Candidate) -> bool:
-    """The right letter, or its option called the answer, in the first sentence with nothing of the question before it."""
-    first = next(iter(candidate.sentences), "")
-    places = [at for at in (_letter(first, candidate.item.letter), _option(candidate, first)) if at is not None]
-    return bool(places) and not _evidence(first[: min(places)], candidate.item.question)
+    """The right letter, or its option called the answer, in the first sentence with nothing of the question before it.
+
+    Also further on: a claim of the answer that comes before most of the evidence and is followed by more of it.
+    """
+    told = candidate.sentences
+    if not told:
+        return False
+    first, letter = told[0], candidate.item.letter
+    if len(first) <= _SHORT and re.search(rf"(?<![A-Za-z]){letter}(?![A-Za-z'’-])", first) and not _evidence(first, candidate):
+        if letter != "A" or not re.match(r"A\s+[a-z]", first):
+            return True
+    places = [at for at in (_letter(first, letter), _option(candidate, first)) if at is not None]
+    if places and not _evidence(first[: min(places)], candidate):
+        return True
+    return any(_claims(candidate, sentence) for sentence in told[: len(told) // 2]) and len(told) >= 4
+
+
+def _claims(candidate: Candidate, sentence: str) -> bool:
+    """An unhedged "the answer is B" that gives no reason."""
+    bare = candidate.entities.masked(sentence)
+    if not _CLAIM.search(bare) or supposes(bare) or denies(bare):
+        return False
+    named = {m.key for m in candidate.entities.find(sentence) if m.kind == "option"}
+    letter = candidate.item.letter
+    return named == {letter} or bool(re.search(rf"(?:is|be|为|是|选)\W*{letter}(?![A-Za-z'’-])", sentence)) and not named - {letter}
 
 
 def _letter(first: str, letter: str) -> int | None:
@@ -39,9 +66,9 @@ def _option(candidate: Candidate, first: str) -> int | None:
     return mentions[0].start if {m.key for m in mentions} == {candidate.item.letter} else None
 
 
-def _evidence(before: str, question: str) -> bool:
+def _evidence(before: str, candidate: Candidate) -> bool:
     """Whether words of the question that carry content stand in the text."""
-    low = folded(before)
+    low, question = folded(before), candidate.item.question
     content = set(re.findall(r"[^\W\d_]{4,}", folded(question))) - _COMMON
     pairs = {question[at : at + 2] for at in range(len(question) - 1) if "\u4e00" <= question[at] <= "\u9fff"}
     asked = re.split(r"[。；]", question)[-1] if "。" in question else ""
