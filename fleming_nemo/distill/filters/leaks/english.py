@@ -81,7 +81,7 @@ CUES = [
         r"\b(?:work|reason|reconstruct|argu|go|trac|deriv|start|proceed|build|think)\w*\W+(?:[\w'’]+\W+){0,2}?(?:backwards?|in reverse|back|from)\W+(?:from\W+)?(?:the\W+|this\W+|that\W+|our\W+)?(?:[\w'’]+\W+)?(?:answer|solution|conclusion|label|key|letter|correct option)\b",
         rf"\b(?:make|making|made|build\w*|find\w*|construct\w*|give|giving|provide|write|produce|assemble|supply|come up with|present|develop|craft|invent|collect)\W+(?:[\w'’]+\W+){{0,3}}?(?:case|argument|arguments|reasons?|justification|rationale|explanation|grounds|story|reasoning|path|route)\W+(?:for|why|of|in favou?r of|behind|towards?|leading to|that (?:leads?|ends?|supports?)(?: to| at| in| with)?)\W+(?:(?:the|option|choice|answer|letter|picking|choosing|selecting|it|this)\W+){{0,3}}(?:{_BARE}|{_ANSWER}|answer)",
         rf"\b(?:arriv|reach|lead|land|end up|get|converg|point|head|steer)\w*\W+(?:[\w'’]+\W+){{0,3}}?(?:that|this|same|said)\W+(?:answer|letter|solution|option)\b",
-        rf"\b(?:told|given|handed|shown|fed|supplied with|provided with|furnished with|armed with)\W+(?:[\w'’]+\W+){{0,2}}?(?:answer|solution|letter|correct (?:option|choice))\b(?! (?:options|choices))",
+        r"\b(?:told|given|handed|shown|fed|supplied with|provided with|furnished with|armed with)\W+(?:(?:the|this|that|an|its|our|us|me|both|of)\W+){1,2}(?:(?:correct|right|final)\W+)?(?:answer|solution|letter|correct (?:option|choice))\b(?! (?:options|choices))",
         r"\bspoiler\b|\bpeek(?:ed|ing)? at\b|\bleaked\b|\bcheat sheet\b",
     )
 ]
