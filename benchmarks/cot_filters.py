@@ -62,7 +62,9 @@ def objections(chain: Good, text: str, finished: bool = True) -> dict[str, str]:
 def report(chains: list[Good], number: int, rng: random.Random, misses: int) -> None:
     start = time.perf_counter()
     clean = [(chain, objections(chain, chain.text)) for chain in chains[:number]]
-    print(f"{len(clean)} good chains, {Counter(c.language for c, _ in clean)}, refused: {sum(bool(o) for _, o in clean)}")
+    print(
+        f"{len(clean)} good chains, {Counter(c.language for c, _ in clean)}, refused: {sum(bool(o) for _, o in clean)}"
+    )
     print(f"{'kind':16}{'filter':14}{'planted':>8}{'found':>7}{'alarms':>8}{'precision':>11}{'recall':>8}{'by any':>8}")
     for kind, (name, _) in KINDS.items():
         planted = [(chain, text, objections(chain, text)) for chain, text in plant(kind, chains, number, rng)]

@@ -6,8 +6,9 @@
         --endpoint http://127.0.0.1:8000/v1 --model NAME --mode passk --k 4 --refine-rounds 3
 
 The graph teacher puts the proofs of synthetic questions into words and needs no model. A model behind an endpoint is
-either given the answer (rationalise) or not (passk), and refines what was refused. --out gets cot.jsonl, rejected.jsonl,
-attempts.jsonl, funnel.json and card.json. A run that was stopped goes on when the same command is given again.
+either given the answer (rationalise) or not (passk), and refines what was refused. --out gets cot.jsonl,
+rejected.jsonl, attempts.jsonl, funnel.json and card.json. A run that was stopped goes on when the same command is
+given again.
 """
 
 import argparse

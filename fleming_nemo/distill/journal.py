@@ -1,8 +1,8 @@
 """attempts.jsonl: everything that was tried, appended item by item, and the one thing a killed run goes on from.
 
 The lines of an item are written at once when it is decided; its last line says so. What a kill leaves behind them is
-cut off on opening, so a file that was resumed has the bytes of one that was not. Everything else a run writes is derived
-from this file.
+cut off on opening, so a file that was resumed has the bytes of one that was not. Everything else a run writes is
+derived from this file.
 """
 
 import json

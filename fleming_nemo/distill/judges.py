@@ -21,7 +21,7 @@ _OTHERS = re.compile(r"\b(?:others|other options|other choices|remaining|rest)\b
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """`letter` is what the judge concludes, None when the reasoning decides nothing; `reason` says why not the answer."""
+    """`letter` is what the judge concludes, None when nothing is decided; `reason` says why it is not the answer."""
 
     by: str
     letter: str | None

@@ -68,7 +68,7 @@ class Examined:
 
 
 async def distil(item: QAItem, teacher: Teacher, plan: Plan, judge: Judge | None) -> list[Examined]:
-    """Everything that was tried, in order; at most one attempt is accepted. No `judge`: faithfulness is not examined."""
+    """Everything that was tried, in order; at most one attempt is accepted. No `judge`: faithfulness is not asked."""
     if len(item.options) < 2:
         nothing = Attempt(plan.mode, 0, 0, "", fault="no options")
         return [Examined(nothing, "none", "answer", "an item without options has no letter to verify")]

@@ -116,7 +116,9 @@ def looping(chain: Good, others: Sequence[Good], rng: random.Random) -> str | No
         filler = rng.choice(say.FILLERS[chain.language])
         parts[-1:-1] = [filler] * rng.randint(3, 12)
     else:
-        words = parts[0].split() if chain.language == "en" else [parts[0][i : i + 2] for i in range(0, len(parts[0]), 2)]
+        words = (
+            parts[0].split() if chain.language == "en" else [parts[0][i : i + 2] for i in range(0, len(parts[0]), 2)]
+        )
         cut = words[: rng.randint(2, 6)]
         glue = " " if chain.language == "en" else ""
         parts[-1:-1] = [glue.join(cut * rng.randint(6, 15)) + ("." if chain.language == "en" else "。")]
@@ -178,7 +180,9 @@ def _other_gene(chain: Good, rng: random.Random) -> str | None:
     if step is None:
         return None
     wrong = rng.choice(["BRCA1", "TP53", "CFTR", "SCN1A", "MYH7", "FBN1", "KCNQ1", "HBB"])
-    return None if wrong == step.object else rng.choice(say.GENES[chain.language]).format(disease=step.subject, gene=wrong)
+    return (
+        None if wrong == step.object else rng.choice(say.GENES[chain.language]).format(disease=step.subject, gene=wrong)
+    )
 
 
 def _other_mode(chain: Good, rng: random.Random) -> str | None:

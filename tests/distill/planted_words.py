@@ -71,7 +71,14 @@ LETTER_FIRST = {
         "The correct answer is {text}.",
         "Clearly, the best choice is {X}.",
     ],
-    "zh": ["答案是{X}。", "选{X}。", "本题应选{X}，理由如下。", "{X}选项正确。", "正确答案是{text}。", "显然{X}是正确的。"],
+    "zh": [
+        "答案是{X}。",
+        "选{X}。",
+        "本题应选{X}，理由如下。",
+        "{X}选项正确。",
+        "正确答案是{text}。",
+        "显然{X}是正确的。",
+    ],
 }
 
 ENDS = {
@@ -150,7 +157,12 @@ FITS = {
         "The entire picture is typical of {rival}.",
         "Everything described here matches {rival}.",
     ],
-    "zh": ["{rival}可以解释全部表现。", "所有表现都与{rival}完全吻合。", "{rival}完全符合上述情况。", "上述各项均支持{rival}。"],
+    "zh": [
+        "{rival}可以解释全部表现。",
+        "所有表现都与{rival}完全吻合。",
+        "{rival}完全符合上述情况。",
+        "上述各项均支持{rival}。",
+    ],
 }
 
 HAS = {
@@ -180,7 +192,12 @@ LACKS = {
         "{finding} was not found on examination.",
         "The patient shows no sign of {finding}.",
     ],
-    "zh": ["患者没有{finding}。", "检查未发现{finding}。", "患者并无{finding}。", "值得注意的是，患者不存在{finding}。"],
+    "zh": [
+        "患者没有{finding}。",
+        "检查未发现{finding}。",
+        "患者并无{finding}。",
+        "值得注意的是，患者不存在{finding}。",
+    ],
 }
 
 GENES = {
@@ -224,7 +241,10 @@ RELATED = {
         "disease-gene-drug": ["For {rival} there is a guideline on the gene of {start}."],
         "gene-drug": ["The guideline on {start} covers {rival}.", "{rival} is dosed according to {start}."],
         "drug-mechanism": ["{start} works as {rival}.", "The mechanism of {start} is {rival}."],
-        "drug-mechanism-drug": ["{rival} has the same mechanism as {start}.", "{rival} and {start} act in the same way."],
+        "drug-mechanism-drug": [
+            "{rival} has the same mechanism as {start}.",
+            "{rival} and {start} act in the same way.",
+        ],
         "drug-interaction": ["{start} interacts with {rival}.", "{rival} has a recorded interaction with {start}."],
         "variant-disease": ["{start} causes {rival}.", "The variant {start} is found in {rival}."],
     },

@@ -3,12 +3,12 @@
 import random
 
 import pytest
+from planted import KINDS, plant, response
 
 from fleming_nemo.data.items import QAItem
 from fleming_nemo.distill.candidate import Candidate
 from fleming_nemo.distill.filters import FILTERS
 from fleming_nemo.distill.judges import graph_judge
-from planted import KINDS, plant, response
 
 
 def objects(name, item, text, finished=True):
@@ -20,9 +20,9 @@ def objects(name, item, text, finished=True):
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_planted_rationales_are_found_and_good_ones_let_pass(chains, kind, language):
     name, _ = KINDS[kind]
-    clean = [c for c in chains if c.language == language][:120]
-    planted = plant(kind, clean, 100, random.Random(11))
-    assert len(planted) == 100
+    clean = [c for c in chains if c.language == language][:60]
+    planted = plant(kind, clean, 60, random.Random(11))
+    assert len(planted) == 60
     found = sum(objects(name, chain.item, text) is not None for chain, text in planted)
     alarms = sum(objects(name, chain.item, chain.text) is not None for chain in clean)
     assert found / len(planted) >= 0.95 and found / (found + alarms) >= 0.95, (found, alarms)
@@ -40,7 +40,7 @@ QUESTION = QAItem(
     difficulty=None,
     provenance={},
 )
-BODY = "Fever and a strawberry tongue occur in scarlet fever too. {} Aneurysms speak for Kawasaki disease. So the answer is B."
+BODY = "Fever and a strawberry tongue occur in scarlet fever too. {} Aneurysms speak for Kawasaki disease. So B."
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,11 @@ def test_chinese_sentences_that_only_sound_like_a_leak(sentence):
         ("length", response("Fever. " + " ".join(f"word{n}" for n in range(7000)) + ".", "B"), True),
         ("repetition", response("Fever, " + "and then fever, " * 20 + "so it is B.", "B"), True),
         ("language", response("患儿发热并有冠状动脉瘤，这支持川崎病的诊断，其他选项均不能解释。", "B"), True),
-        ("language", response("Der Befund ist nicht mit dem Bild der Masern und auch nicht mit dem Schock vereinbar.", "B"), True),
+        (
+            "language",
+            response("Der Befund ist nicht mit dem Bild der Masern und auch nicht mit dem Schock vereinbar.", "B"),
+            True,
+        ),
         ("faithfulness", response("Aneurysms speak for measles. So the answer is C.", "B"), True),
     ],
 )
@@ -134,7 +138,10 @@ def test_each_fault_is_found_by_its_filter(name, text, finished):
 
 
 def test_a_good_rationale_of_an_exam_question_passes():
-    for item, text in ((QUESTION, BODY.format("")), (CHINESE, "发热和草莓舌也见于猩红热，动脉瘤支持川崎病。因此答案是B。")):
+    for item, text in (
+        (QUESTION, BODY.format("")),
+        (CHINESE, "发热和草莓舌也见于猩红热，动脉瘤支持川崎病。因此答案是B。"),
+    ):
         candidate = Candidate(item, response(text, "B"))
         assert {name: f(candidate) for name, f in FILTERS.items()} == dict.fromkeys(FILTERS)
 

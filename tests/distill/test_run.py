@@ -1,4 +1,4 @@
-"""Whole runs: with the graph teacher, and against a server that misbehaves on purpose; killed runs end in the same bytes."""
+"""Whole runs: with the graph teacher, against a server that misbehaves on purpose, and killed on the way."""
 
 import asyncio
 import hashlib
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from endpoint.server import Garbage, Half, Hang, Server, Status, completion
+from planted import response
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data.files import write_jsonl
@@ -25,7 +26,6 @@ from fleming_nemo.distill.run import Job, run
 from fleming_nemo.distill.teachers import Ask
 from fleming_nemo.distill.teachers.graph import GraphTeacher
 from fleming_nemo.endpoint import Endpoint, Key
-from planted import response
 
 SCRIPT = Path(__file__).parents[2] / "data_prep" / "distill_cot.py"
 FILES = ("cot.jsonl", "rejected.jsonl", "attempts.jsonl", "funnel.json", "card.json")
@@ -43,7 +43,14 @@ def digests(folder):
 @pytest.fixture(scope="module")
 def some(corpus, tmp_path_factory):
     path = tmp_path_factory.mktemp("items") / "items.jsonl"
-    write_jsonl(path, [asdict(item) for item in read_items(corpus)[:44]])
+    write_jsonl(path, [asdict(item) for item in read_items(corpus)[:22]])
+    return path
+
+
+@pytest.fixture(scope="module")
+def many(corpus, tmp_path_factory):
+    path = tmp_path_factory.mktemp("items") / "items.jsonl"
+    write_jsonl(path, [asdict(item) for item in read_items(corpus)[:80]])
     return path
 
 
@@ -74,7 +81,10 @@ class Model:
 
     def item(self, body):
         text = body["messages"][0]["content"]
-        return max((i for i in self.items if i.question in text and all(o in text for o in i.options)), key=lambda i: len(i.question))
+        return max(
+            (i for i in self.items if i.question in text and all(o in text for o in i.options)),
+            key=lambda i: len(i.question),
+        )
 
     def __call__(self, body, nth):
         item = self.item(body)
@@ -88,26 +98,33 @@ class Model:
         wrong = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[(item.answer + 1) % len(item.options)]
         return {
             6: "<think>\n\n</think>\n\n<answer>" + item.letter + "</answer>",
-            7: response("Les signes ne sont pas dans le tableau et il faut donc choisir cette option pour la suite." * 3, item.letter),
+            7: response(
+                "Les signes ne sont pas dans le tableau et il faut donc choisir cette option pour la suite." * 3,
+                item.letter,
+            ),
             8: self.good[item.id].replace(f"<answer>{item.letter}", f"<answer>{wrong}"),
             9: completion(self.good[item.id][:60], finish="length"),
         }[kind]
 
 
 def job(server, items, out, **plan):
-    endpoint = Endpoint(server.url, "tiny", Key(KEY), concurrency=4, timeout_s=1, attempts=4, pause_s=0.01, price_in=1.0)
+    endpoint = Endpoint(
+        server.url, "tiny", Key(KEY), concurrency=4, timeout_s=1, attempts=4, pause_s=0.01, price_in=1.0
+    )
     return Job(items, out, Plan(**{"mode": "rationalise", "rounds": 2} | plan), "graph", endpoint)
 
 
-def test_the_graph_teacher_accepts_and_labels_all(corpus, tmp_path):
-    card = run(Job(corpus, tmp_path / "out", Plan()))
+def test_the_graph_teacher_accepts_and_labels_all(many, tmp_path):
+    card = run(Job(many, tmp_path / "out", Plan()))
     chains = read_chains(tmp_path / "out" / "cot.jsonl")
     assert len(chains) == card["accepted"] >= 0.99 * card["items"]
-    assert {c.teacher for c in chains} == {"graph-offline"} and all(c.provenance["faithful_by"] == "graph" for c in chains)
+    assert {c.teacher for c in chains} == {"graph-offline"} and all(
+        c.provenance["faithful_by"] == "graph" for c in chains
+    )
     assert len({c.style for c in chains}) >= 5 and card["cost"] == 0
     funnel = json.loads((tmp_path / "out" / "funnel.json").read_text())
     assert funnel["attempts"]["all"] == sum(s["stopped"] for s in funnel["filters"].values()) + card["accepted"]
-    run(Job(corpus, tmp_path / "again", Plan()))
+    run(Job(many, tmp_path / "again", Plan()))
     assert digests(tmp_path / "out") == digests(tmp_path / "again")
 
 
@@ -139,13 +156,17 @@ def test_every_item_ends_accepted_or_rejected_with_a_reason(some, tmp_path, mode
 
 def test_refinement_rescues_an_item_and_says_so(some, tmp_path):
     model = Model(some)
-    with Server(lambda body, _: model.good[model.item(body).id] if len(body["messages"]) == 3 else "<answer>?") as server:
+    with Server(
+        lambda body, _: model.good[model.item(body).id] if len(body["messages"]) == 3 else "<answer>?"
+    ) as server:
         card = run(job(server, some, tmp_path, mode="passk", k=2))
         prompts = [body["messages"][2]["content"] for body in server.bodies if len(body["messages"]) == 3]
     assert card["accepted"] == len(model.items)
     chains = read_chains(tmp_path / "cot.jsonl")
     assert {c.provenance["written_by"] for c in chains} == {"explore", "correct"}, "backtracking is never first"
-    assert all(c.provenance["rounds"] == 1 and c.provenance["verdicts"] == ["format", "format", "accepted"] for c in chains)
+    assert all(
+        c.provenance["rounds"] == 1 and c.provenance["verdicts"] == ["format", "format", "accepted"] for c in chains
+    )
     assert len(set(prompts)) == 4, "two templates in two languages"
 
 
@@ -154,7 +175,12 @@ def test_passk_never_shows_the_answer_and_keeps_the_shortest_right_draft(some, t
 
     def behave(body, _):
         item = model.item(body)
-        long = model.good[item.id].replace("<think>\n", "<think>\nFirst of all, let us recall what is asked here. " if item.language == "en" else "<think>\n首先回顾一下题目所问的内容。")
+        long = model.good[item.id].replace(
+            "<think>\n",
+            "<think>\nFirst of all, let us recall what is asked here. "
+            if item.language == "en"
+            else "<think>\n首先回顾一下题目所问的内容。",
+        )
         return model.good[item.id] if body["seed"] == 1 else long
 
     with Server(behave) as server:
@@ -178,21 +204,23 @@ def test_a_judge_behind_the_endpoint_sees_no_conclusion(some, tmp_path):
 
     with Server(behave) as server:
         run(replace(job(server, some, tmp_path, rounds=0), judge="endpoint"))
-    assert seen and all(f"{item.letter}) {item.options[item.answer]}." not in notes.strip().split("\n")[-3] for item, notes in seen)
+    assert seen and all(
+        f"{item.letter}) {item.options[item.answer]}." not in notes.strip().split("\n")[-3] for item, notes in seen
+    )
     assert {row["item_id"] > "8" for row in rows(tmp_path / "cot.jsonl")} == {True}
     assert {row["filter"] for row in rows(tmp_path / "rejected.jsonl")} == {"faithfulness"}
     assert all(row["provenance"]["faithful_by"] == "endpoint:tiny" for row in rows(tmp_path / "cot.jsonl"))
 
 
-def test_a_torn_journal_goes_on_to_the_same_bytes(corpus, tmp_path):
-    run(Job(corpus, tmp_path / "whole", Plan()))
+def test_a_torn_journal_goes_on_to_the_same_bytes(some, tmp_path):
+    run(Job(some, tmp_path / "whole", Plan()))
     journal = (tmp_path / "whole" / "attempts.jsonl").read_bytes()
     for cut in random.Random(1).sample(range(len(journal)), 4):
         torn = tmp_path / f"torn{cut}"
         torn.mkdir()
         (torn / "settings.json").write_bytes((tmp_path / "whole" / "settings.json").read_bytes())
         (torn / "attempts.jsonl").write_bytes(journal[:cut])
-        run(Job(corpus, torn, Plan()))
+        run(Job(some, torn, Plan()))
         assert digests(torn) == digests(tmp_path / "whole")
 
 
@@ -200,19 +228,26 @@ def test_kill_9_repeats_no_finished_call_and_changes_no_byte(some, tmp_path):
     model = Model(some)
 
     def slowly(body, nth):
-        return Hang(0.05, model(body, nth) if model.kinds[model.item(body).id] not in (1, 2, 3, 4, 5) else model.good[model.item(body).id])
+        return Hang(
+            0.05,
+            model(body, nth)
+            if model.kinds[model.item(body).id] not in (1, 2, 3, 4, 5)
+            else model.good[model.item(body).id],
+        )
 
     with Server(slowly) as server:
         command = [sys.executable, str(SCRIPT), "--items", str(some), "--teacher", "endpoint", "--endpoint", server.url]
         command += ["--model", "tiny", "--judge", "graph", "--concurrency", "2", "--refine-rounds", "1", "--out"]
         environment = os.environ | {"PYTHONPATH": str(SCRIPT.parents[1])}
-        for calls in (6, 16):
+        for calls in (4, 11):
             process = subprocess.Popen([*command, str(tmp_path / "killed")], env=environment, stderr=subprocess.PIPE)
             while len(server.bodies) < calls and process.poll() is None:
                 time.sleep(0.01)
             process.send_signal(signal.SIGKILL)
             process.wait()
-        done = subprocess.run([*command, str(tmp_path / "killed")], env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*command, str(tmp_path / "killed")], env=environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         repeated = sum(n - 1 for n in server.begun.values())
         assert repeated <= 2 * 2, "only calls under way when the process died"

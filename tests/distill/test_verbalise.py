@@ -4,6 +4,7 @@ import random
 from string import Formatter
 
 import pytest
+from planted import response
 
 from fleming_nemo.distill.candidate import Candidate
 from fleming_nemo.distill.filters import first_fault
@@ -11,7 +12,6 @@ from fleming_nemo.distill.judges import graph_judge
 from fleming_nemo.distill.proof import proof_of
 from fleming_nemo.distill.verbalise import STYLES, verbalise
 from fleming_nemo.distill.wording import GLUE, PHRASES
-from planted import response
 
 
 def slots(ways):

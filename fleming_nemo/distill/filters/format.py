@@ -9,10 +9,12 @@ _ENDS = re.compile(r"[.!?。！？…:：][\"'”’）)\]*_」』]*$|[)）\]|�
 _BREAKS = re.compile(r"(?:\.{3,}|…|[,，、;；])[\"'”’）)]*$")
 _SHORT_ENDING = re.compile(r"(?:^|\n|[.。:：])[^\n.。]{0,60}$")
 _CHOICE = re.compile(
-    r"(?:answer|choose|choice|select|therefore|hence|conclusion|答案|选|故|所以|因此)[^.。\n]{0,60}[A-Z][)）*]*$", re.IGNORECASE
+    r"(?:answer|choose|choice|select|therefore|hence|conclusion|答案|选|故|所以|因此)[^.。\n]{0,60}[A-Z][)）*]*$",
+    re.IGNORECASE,
 )
 _HANGING = re.compile(
-    r"\b(?:the|a|an|of|and|or|but|with|for|in|to|is|are|was|that|which|because|by|as|no|not|from|on)$|[的和与或在是为因但由]$"
+    r"\b(?:the|a|an|of|and|or|but|with|for|in|to|is|are|was|that|which|because|by|as|no|not|from|on)$|"
+    r"[的和与或在是为因但由]$"
 )
 
 

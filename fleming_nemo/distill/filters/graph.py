@@ -13,51 +13,12 @@ import re
 from itertools import pairwise
 
 from fleming_nemo.distill.candidate import Candidate
+from fleming_nemo.distill.filters import graph_cues as cues
 from fleming_nemo.distill.filters.modes import agree, modes_in
 from fleming_nemo.distill.proof import Clue, Proof, Rival, Step
 from fleming_nemo.distill.reading.entities import Entities
 from fleming_nemo.distill.reading.stance import Stance, denies, excludes, stances, supposes
 from fleming_nemo.distill.reading.text import folded
-
-_RELATES = re.compile(
-    r"\b(?:fit|fits|fitted|fitting|match|matches|matching|matched|explain|explains|explained|explaining|account|accounts|accounted|"
-    r"consistent|caus\w+|responsible|underl\w+|associat\w+|link\w*|inherit\w*|transmi\w+|interact\w*|mechanism|acts?|acting|guideline|point|points|"
-    r"lead|leads|result\w*|defect\w*|exert\w*|work\w*|function\w*|serve[sd]?|behav\w+|bind\w*|target\w*|dos\w+|found|seen|occur\w*|follow\w*|indicat\w+|diagnos\w+|cover\w*|agree|agrees|has|have|shows?|showing|record\w*|list\w*|correct|answer|complete|satisf\w+|is|are|present\w*|includ\w+|features?|exhibits?|displays?|compatible|belongs?|due|via|through|by)\b"
-    r"|符合|吻合|解释|导致|引起|致病|相关|遗传|相互作用|机制|涉及|指向|提示|诊断|一致|记录|见于|属于|为|是|有|满足|具备|匹配|对应|成立|存在|包含|支持|具有|表现|呈现|列|指南|用药|作用|发生"
-)
-_WHOLE = re.compile(
-    r"\b(?:all|every\w*|each|whole|entire\w*|full\w*|complete\w*|best|perfect\w*|without exception|fits?|matches|explains|correct|answer|accounts?)\b"
-    r"|全部|所有|均|都|完全|最符合|每一|逐一|各项|吻合|正确|完整|一致|符合|最佳|完美"
-)
-_PARTIAL = re.compile(
-    r"\b(?:some|part\w*|only|merely|at best|at most|few\w*|less|(?<!every )(?<!each )one of|two of|three of|\d+ of|rest|others|other options|remaining|closest|nearest)\b"
-    r"|部分|仅|虽|只有|最接近|个别|少数|其余|其他|若|更少"
-)
-_CONTRAST = re.compile(
-    r"\b(?:unlike|compar\w+|versus|vs|instead|rather|distinguish\w*|separat\w*|differ\w*|differential|away from|against|between|other than|options?|candidates?|choices|among|"
-    r"alternatives?|first|tempting|superficial\w*|resembl\w+|similar\w*|seem\w*|look\w*|overlap\w*)\b"
-    r"|不同|区别|相比|比较|鉴别|候选|选项(?!中)|之间|相似|类似|看似|首先|先考虑|反对"
-)
-_PATIENT = re.compile(
-    r"\b(?:patient|he|she|examination|history|presents?|picture|case|here|this)\b|患者|病人|病例|本例|检查|此处|病史"
-)
-_PRONOUN = re.compile(r"\b(?:it|its|that|they|these|latter|former)\b|其|它|该病|后者|前者|此病")
-_OFTEN = re.compile(
-    r"\b(?:at least (?:8\d|9\d)|most|nearly all|frequent\w*|common\w*|usual\w*|typical\w*|majority)\b|至少[89]\d|多数|常见|大部分|高频"
-)
-_SELDOM = re.compile(
-    r"\b(?:fewer than|less than|under|below|rare\w*|seldom|uncommon\w*|minority|infrequent\w*)\b|不足|少于|低于|罕见|少见|少数|偶见"
-)
-_SYMBOL = r"([A-Z][A-Z0-9]{1,9}(?:-[A-Z0-9]+)*)(?![A-Za-z0-9])"
-_GENE = re.compile(
-    rf"(?:\bgenes?\b|\bvariants? (?:in|of)|\bmutations? (?:in|of)|\bcaused by|基因(?:为|是)?|由|变异|突变)\W{{0,12}}?{_SYMBOL}"
-    rf"|\bgenes?\b(?:\W+\w+){{0,6}}?\W+(?:is|are|was|being|named|called)\W+{_SYMBOL}"
-    rf"|(?<![A-Za-z0-9]){_SYMBOL}\W{{0,2}}(?:gene\b|variants?\b|mutations?\b|(?:的)?(?:致病)?基因|(?:的)?(?:变异|突变))"
-    rf"|(?<![A-Za-z0-9]){_SYMBOL}\W+(?:is|as|being)\W+(?:the|a|its)\W+(?:\w+\W+){{0,3}}?genes?\b"
-    rf"|(?<![A-Za-z0-9]){_SYMBOL}\W+(?:causes?\b|underlies\b|导致|引起|是)"
-)
-_NO_GENES = ("DNA", "RNA", "OMIM", "HPO", "HGNC", "CPIC", "MRI", "CT", "EEG", "ECG")
-_NEGATION = re.compile(r"\bnot\b|\bno\b|n't\b|\bnor\b|\bneither\b|\bnone\b|不|没有|未|非|无")
 
 
 def contradiction(candidate: Candidate) -> str | None:
@@ -97,10 +58,10 @@ class _Sentence:
         if self.rivals or self.supposed or self.proof.kind == "bands":
             return None
         named = bool(self.letters) or any(s.mention.kind == "node" for s in self.stances)
-        if not named and _PRONOUN.search(self.bare) and not _PATIENT.search(self.bare):
+        if not named and cues.PRONOUN.search(self.bare) and not cues.PATIENT.search(self.bare):
             return None
         for clue, stance in self._clues():
-            if clue.present and stance.denied and not _CONTRAST.search(self.bare) and not excludes(self.bare):
+            if clue.present and stance.denied and not cues.CONTRAST.search(self.bare) and not excludes(self.bare):
                 return "denies a finding that is present"
             if not clue.present and not denies(self.bare):
                 return "states a finding that is absent"
@@ -113,7 +74,7 @@ class _Sentence:
         rival = self._sole_rival()
         if rival is None or not rival.compared or self.proof.kind != "findings" or self.supposed:
             return None
-        if _CONTRAST.search(self.bare):
+        if cues.CONTRAST.search(self.bare):
             return None
         for clue, stance in self._clues():
             if not clue.present:
@@ -126,7 +87,12 @@ class _Sentence:
 
     def _rival(self) -> str | None:
         """A wrong option affirmed. Lists that name several options, and comparisons, affirm none of them."""
-        if self.supposed or not _RELATES.search(self.bare) or _CONTRAST.search(self.bare) or excludes(self.bare):
+        if (
+            self.supposed
+            or not cues.RELATES.search(self.bare)
+            or cues.CONTRAST.search(self.bare)
+            or excludes(self.bare)
+        ):
             return None
         affirmed = [r for r in self.rivals if not any(s.denied for s in self._of(r))]
         right = self._of(self.proof)
@@ -137,11 +103,11 @@ class _Sentence:
             return None  # the sentence also says what speaks against the option
         said = [clue for clue, _ in self._clues()]
         if self.proof.kind == "findings" and rival.compared:
-            if _PARTIAL.search(self.bare) or (said and all(c in rival.shared for c in said) and not self._total()):
+            if cues.PARTIAL.search(self.bare) or (said and all(c in rival.shared for c in said) and not self._total()):
                 return None
-            if not said and not _WHOLE.search(self.bare) and not self._through(rival):
+            if not said and not cues.WHOLE.search(self.bare) and not self._through(rival):
                 return None
-        elif _PARTIAL.search(self.bare) or not self._asserts():
+        elif cues.PARTIAL.search(self.bare) or not self._asserts():
             return None
         return "calls a wrong option fitting"
 
@@ -154,7 +120,10 @@ class _Sentence:
     def _total(self) -> bool:
         return bool(
             re.search(
-                r"\b(?:all|every\w*|each|whole|entire\w*|best|perfect\w*|complete\w*)\b|全部|所有|完全|每一|最符合|完美",
+                (
+                    r"\b(?:all|every\w*|each|whole|entire\w*|best|perfect\w*|complete\w*)\b|全部|所有|完全|每一|"
+                    r"最符合|完美"
+                ),
                 self.bare,
             )
         )
@@ -168,7 +137,7 @@ class _Sentence:
     def _mode(self) -> str | None:
         """Another mode of inheritance than the recorded one."""
         step = next((step for step in self.proof.steps if step.relation == "inherited_as"), None)
-        if step is None or self.supposed or excludes(self.low) or _CONTRAST.search(self.bare):
+        if step is None or self.supposed or excludes(self.low) or cues.CONTRAST.search(self.bare):
             return None
         right = set().union(*(modes_in(name) for name in self.proof.names[self.proof.path[-1]]))
         # Names of diseases may hold a mode ("..., autosomal dominant"); those of options are modes themselves.
@@ -178,7 +147,7 @@ class _Sentence:
             text = text.replace(folded(name), "_")
         said = modes_in(text)
         wrong = {mode for mode in said if not any(agree(mode, one) for one in right)}
-        if not wrong or said != wrong or _NEGATION.search(text):
+        if not wrong or said != wrong or cues.NEGATION.search(text):
             return None
         return "states another mode of inheritance"
 
@@ -193,13 +162,13 @@ class _Sentence:
         named = {s.mention.key for s in self.stances if s.mention.kind == "node"}
         if not genes or genes & named or self.supposed or excludes(self.bare):
             return None
-        if any(s.denied for s in self.stances) or _NEGATION.search(self.bare):
+        if any(s.denied for s in self.stances) or cues.NEGATION.search(self.bare):
             return None
         known = {word for name in self.entities.names() for word in re.findall(r"[a-z0-9-]+", name)}
         known |= set(re.findall(r"[a-z0-9-]+", folded(self.entities.item.question)))
-        for match in _GENE.finditer(self.entities.blanked(self.text)):
+        for match in cues.GENE.finditer(self.entities.blanked(self.text)):
             symbol = next(group for group in match.groups() if group)
-            if folded(symbol) not in known and symbol not in _NO_GENES:
+            if folded(symbol) not in known and symbol not in cues.NO_GENES:
                 return "names another gene than the recorded one"
         return None
 
@@ -208,20 +177,22 @@ class _Sentence:
             return None
         for clue, stance in self._clues():
             clause = self._near(stance)
-            if clue.band == "often" and _SELDOM.search(clause) and not _OFTEN.search(clause):
+            if clue.band == "often" and cues.SELDOM.search(clause) and not cues.OFTEN.search(clause):
                 return "puts a finding into the other frequency band"
-            if clue.band == "seldom" and _OFTEN.search(clause) and not _SELDOM.search(clause):
+            if clue.band == "seldom" and cues.OFTEN.search(clause) and not cues.SELDOM.search(clause):
                 return "puts a finding into the other frequency band"
         return None
 
     def _edge(self) -> str | None:
         """The right option, or a relation of the path, denied."""
-        if self.rivals or self.supposed or _CONTRAST.search(self.bare) or excludes(self.bare):
+        if self.rivals or self.supposed or cues.CONTRAST.search(self.bare) or excludes(self.bare):
             return None
         right = self._of(self.proof)
         if right and all(s.denied for s in right) and not self._clues():
             return "denies the right option"
-        nodes = {s.mention.key: s for s in self.stances if s.mention.kind == "node" and s.mention.key in self.proof.path}
+        nodes = {
+            s.mention.key: s for s in self.stances if s.mention.kind == "node" and s.mention.key in self.proof.path
+        }
         both = any(one in nodes and other in nodes for one, other in pairwise(self.proof.path))
         return "denies a relation that is recorded" if both and any(s.denied for s in nodes.values()) else None
 

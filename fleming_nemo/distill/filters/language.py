@@ -7,7 +7,7 @@ rationale may name a gene or a drug as the literature does.
 import re
 
 from fleming_nemo.distill.candidate import Candidate
-from fleming_nemo.distill.reading.text import HAN, folded, sentences
+from fleming_nemo.distill.reading.text import HAN, folded
 
 _FOREIGN = 0.15
 _SCRIPTS = {

@@ -1,7 +1,7 @@
 """Loops: a stretch said again and again, sentences that return, text that is mostly its own copy.
 
-Names of options and findings count as one word each: a comparison of twenty options names the same findings over and over,
-and its sentences still differ in what they compare.
+Names of options and findings count as one word each: a comparison of twenty options names the same findings over
+and over, and its sentences still differ in what they compare.
 """
 
 import re

@@ -1,1 +1,1 @@
-"""Reading a rationale without a model: sentences, named entities, what a clause affirms or denies, what it concludes."""
+"""Reading a rationale without a model: sentences, names, what a clause affirms or denies, what it concludes."""

@@ -12,7 +12,8 @@ _CONCLUDES = re.compile(
     r"|答案|因此|所以|综上|故|选择|应选|应为|可知|结论|最终|从而|于是"
 )
 _CHOOSES = re.compile(
-    r"\b(?:answer|choose|choice|chosen|select\w*|pick|option|conclu\w+|leaves|therefore|thus|hence|correct|right|final\w*|settle|go with)\b"
+    r"\b(?:answer|choose|choice|chosen|select\w*|pick|option|conclu\w+|leaves|therefore|thus|hence|correct|"
+    r"right|final\w*|settle|go with)\b"
     r"|答案|选|综上|因此|所以|故|应为|正确"
 )
 

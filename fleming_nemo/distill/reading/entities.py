@@ -8,14 +8,17 @@ from fleming_nemo.data.items import LETTERS, QAItem
 from fleming_nemo.distill.proof import Proof, is_synthetic, proof_of
 from fleming_nemo.distill.reading.text import folded
 
-_LETTER = r"(?:(?<![\w-])([{0}])(?=\s*[)）]|[.、:：]\s)|(?:option|choice|answer|选项|选择|选|答案(?:是|为)?)\s*[(（]?([{0}])(?![\w-])|(?<![\w-])([{0}])\s*(?:选项|项))"
+_LETTER = (
+    r"(?:(?<![\w-])([{0}])(?=\s*[)）]|[.、:：]\s)|(?:option|choice|answer|选项|选择|选|答案(?:是|"
+    r"为)?)\s*[(（]?([{0}])(?![\w-])|(?<![\w-])([{0}])\s*(?:选项|项))"
+)
 
 _LIST = re.compile(r"[(（]\s*([A-Z](?:\s*(?:,|、|，|and|or|和|或|及)\s*(?:and\s+|or\s+)?[A-Z])+)\s*[)）]")
 
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """One place in a text. `kind` is option, clue or node; `key` the option's letter, the clue's text or the node id."""
+    """One place in a text. `kind` is option, clue or node; `key` the option's letter, the clue's text or the node."""
 
     kind: str
     key: str
@@ -47,10 +50,10 @@ class Entities:
                     named.setdefault(folded(name), []).append(("clue", clue.text))
             options = {row["node"]: row["option"] for row in self.item.provenance["distractors"]}
             letters = dict(zip(self.item.options, LETTERS, strict=False))
-            for node, names in self.proof.names.items():
+            for node, called in self.proof.names.items():
                 at = letters.get(options.get(node, ""))
                 at = self.proof.letter if node == self.proof.path[-1] else at
-                for name in names:
+                for name in called:
                     named.setdefault(folded(name), []).append(("node", node))
                     if at:
                         named[folded(name)].append(("option", at))

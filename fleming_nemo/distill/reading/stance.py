@@ -12,39 +12,49 @@ from fleming_nemo.distill.reading.entities import Entities, Mention
 from fleming_nemo.distill.reading.text import folded
 
 _CLAUSE = re.compile(
-    r"[|｜]|[;；]\s?(?=(?:there|it|however|no|nor|this|that|the|its)\b|但|而|没有|无)|[,，]?\s*\b(?:but|yet|while|whereas|however|although|though|nevertheless|except|and (?=ha[sd]\b|lacks?\b|"
-    r"there\b|leaves?\b|is\b|are\b|was\b|no\b|not\b|cannot\b|does\b|do\b))\b|[,，] (?=not\b|no\b|so\b|which\b|as\b|because\b|since\b)"
+    r"[|｜]|[;；]\s?(?=(?:there|it|however|no|nor|this|that|the|its)\b|但|而|没有|无)|[,，]?\s*\b(?:but|yet|"
+    r"while|whereas|however|although|though|nevertheless|except|and (?=ha[sd]\b|lacks?\b|"
+    r"there\b|leaves?\b|is\b|are\b|was\b|no\b|not\b|cannot\b|does\b|do\b))\b|[,，] (?=not\b|no\b|so\b|which\b|"
+    r"as\b|because\b|since\b)"
     r"|[，,](?=\S)|(?<=[\u4e00-\u9fff])(?=但|却|而(?!非|且))"
 )
 _RIGHT = re.compile(
-    r"\b(?:no|without|lack|lacks|lacked|lacking|absence of|free of|devoid of|neither|nor|missing|nothing|none|negative for|"
+    r"\b(?:no|without|lack|lacks|lacked|lacking|absence of|free of|devoid of|neither|nor|missing|nothing|none|"
+    r"negative for|"
     r"never|fails? to|failed to|hardly|denie[ds]|deny|exclud\w+|unlike|rather than|instead of|other than)\b"
     r"|没有|并无|未见|无(?!法|论|缺)|缺乏|缺少|不伴|不含|否认|未出现|未发现|不存在|不见|而非|并非|不是"
 )
 _LEFT = re.compile(
     r"\b(?:absent|missing|unexplained|unaccounted|lacking|negative)\b|\bn[o']t\b|\bcannot\b|n't\b|\bnever\b"
-    r"|\bfails?\b|不(?:支持|符|成立|能|可|会|见|属|吻合|匹配|相符|一致|涉及|存在|明显)|无记录|阴性|缺如|未(?:见|出现|被|记录)|无法|没有记录"
+    r"|\bfails?\b|不(?:支持|符|成立|能|可|会|见|属|吻合|匹配|相符|一致|涉及|存在|明显)|无记录|阴性|缺如|"
+    r"未(?:见|出现|被|记录)|无法|没有记录"
 )
 _BOTH = re.compile(
-    r"\b(?:is|are|was|were|do|does|did|can|could|has|have|had|will|would|should|be|been) (?:\w+ ){0,2}?not\b|\bcannot\b|n't\b|\bnot\b"
+    r"\b(?:is|are|was|were|do|does|did|can|could|has|have|had|will|would|should|be|been) (?:\w+ ){0,2}?not\b|"
+    r"\bcannot\b|n't\b|\bnot\b"
     r"|不(?!妨|仅|但|过|同)|未|没有|并无|并非|无法"
 )
 _EXCLUDES = re.compile(
-    r"contradict|\bagainst\b|\bexclu|rul(?:e|es|ed|ing) \w{0,12} ?out|ruled out|str(?:ike|uck|ikes|iking)\b|refut|eliminat|dismiss|\bdrop|discard|reject"
-    r"|incompatible|inconsistent|disagree|mismatch|unlikely|implausible|fall(?:s)? (?:out|away|short)|out of the question"
-    r"|\bunlike\b|rather than|instead of|differ|distinguish|separat|argues? away|\bless\b|\bfewer\b|\bworse\b|\bweaker\b"
+    r"contradict|\bagainst\b|\bexclu|rul(?:e|es|ed|ing) \w{0,12} ?out|ruled out|str(?:ike|uck|ikes|iking)\b|"
+    r"refut|eliminat|dismiss|\bdrop|discard|reject"
+    r"|incompatible|inconsistent|disagree|mismatch|unlikely|implausible|fall(?:s)? (?:out|away|short)|"
+    r"out of the question"
+    r"|\bunlike\b|rather than|instead of|differ|distinguish|separat|argues? away|\bless\b|\bfewer\b|\bworse\b|"
+    r"\bweaker\b"
     r"|排除|矛盾|反对|放弃|否定|剔除|不同于|区别|不支持|舍弃|不吻合|而非"
 )
 _NOT = re.compile(
     r"\b(?:no|not|nothing|none|never|cannot|neither|nor)\b|n't\b|没有|无法|并无|未|不(?!支持|吻合|同于)|无"
 )
 _SUPPOSES = re.compile(
-    r"\b(?:suppose|supposing|might|perhaps|maybe|if|assume|assuming|hypothes\w+|idea|imagine|consider|could|candidate|tempting|"
+    r"\b(?:suppose|supposing|might|perhaps|maybe|if|assume|assuming|hypothes\w+|idea|imagine|consider|could|"
+    r"candidate|tempting|"
     r"at first|tentativ\w+|whether|possib\w+|suspect\w*)\b|\?|？|假设|设想|若|如果|不妨|或许|可能|考虑|是否|初步|倘若"
 )
 
 _NEUTRAL = re.compile(
-    r"\bwithout (?:a |any )?(?:gap|exception|doubt|contradiction|conflict|question|difficulty)s?\b|\bno (?:doubt|longer|wonder)\b|\bnot only\b"
+    r"\bwithout (?:a |any )?(?:gap|exception|doubt|contradiction|conflict|question|difficulty)s?\b|"
+    r"\bno (?:doubt|longer|wonder)\b|\bnot only\b"
     r"|没有(?:缺口|例外|疑问|矛盾|疑义)|毫无疑问|无疑|不仅|不但|无一例外"
 )
 """Negations that deny nothing."""

@@ -22,7 +22,10 @@ class GraphTeacher:
         self.seed = seed
 
     async def reason(self, item: QAItem, ask: Ask) -> Attempt:
-        """A refinement is another draw of style and words. Raises UserError for an item that was not made from a graph: this teacher knows nothing else."""
+        """A refinement is another draw of style and words.
+
+        Raises UserError for an item that was not made from a graph: this teacher knows nothing else.
+        """
         style, reasoning = self._reasoning(item, ask)
         text = render_response(reasoning, item.letter).removesuffix(IM_END)
         return Attempt("rationalise", ask.round, ask.trial, text, style=style)

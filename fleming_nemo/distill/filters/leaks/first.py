@@ -7,22 +7,56 @@ from fleming_nemo.distill.reading.stance import denies, supposes
 from fleming_nemo.distill.reading.text import folded
 
 _BEFORE = (
-    r"(?i:\b(?:answer|option|choice|choose|select|pick|letter|go with|mark|solution)\b)(?:\W+[a-z']+){{0,4}}?\W+\(?({0})(?![\w'’-])"
-    r"|(?:选项?|选择|答案[^A-Z。]{{0,6}}|正确(?:选项|答案|项)?[^A-Z。]{{0,3}}|正解[^A-Z。]{{0,3}}|答)\s*[（(]?({0})(?![A-Za-z])"
+    r"(?i:\b(?:answer|option|choice|choose|select|pick|letter|go with|mark|"
+    r"solution)\b)(?:\W+[a-z']+){{0,4}}?\W+\(?({0})(?![\w'’-])"
+    r"|(?:选项?|选择|答案[^A-Z。]{{0,6}}|正确(?:选项|答案|项)?[^A-Z。]{{0,3}}|正解[^A-Z。]{{0,3}}|"
+    r"答)\s*[（(]?({0})(?![A-Za-z])"
 )
 _AFTER = (
-    r"(?<![\w-])\(?({0})\)?\s*(?:[,:，：—-]\s*)?(?:[a-z']+\W+){{0,3}}?(?:correct|right|answer|best (?:option|choice|answer)|true)\b"
+    r"(?<![\w-])\(?({0})\)?\s*(?:[,:，：—-]\s*)?(?:[a-z']+\W+){{0,3}}?(?:correct|right|answer|best (?:option|"
+    r"choice|answer)|true)\b"
     r"|({0})\s*(?:选项|项)?[^。A-Z]{{0,4}}(?:正确|是答案|为答案|是对的|为正解|为正确)"
 )
 _SHORT = 24
 _CLAIM = re.compile(
-    r"\b(?:answer|(?:correct|right) (?:option|choice|one|letter|diagnosis|response))\b(?:\W+\w+){0,4}?\W+(?:is|are|must|should|has to)\b"
+    r"\b(?:answer|(?:correct|right) (?:option|choice|one|letter|diagnosis|"
+    r"response))\b(?:\W+\w+){0,4}?\W+(?:is|are|must|should|has to)\b"
     r"|(?:答案|正确选项|正解)[^。，]{0,6}(?:是|为)|应选|(?:is|was) (?:the )?(?:correct|right) (?:answer|option|choice)"
 )
 _CALLED = re.compile(r"\b(?:correct|right|answer)\b|答案|正确|正解")
 _COMMON = frozenset(
-    "which what that this with from have patient disease diagnosis likely most best question option options answer correct "
-    "following there their these those does would could should gene drug fits".split()
+    [
+        "which",
+        "what",
+        "that",
+        "this",
+        "with",
+        "from",
+        "have",
+        "patient",
+        "disease",
+        "diagnosis",
+        "likely",
+        "most",
+        "best",
+        "question",
+        "option",
+        "options",
+        "answer",
+        "correct",
+        "following",
+        "there",
+        "their",
+        "these",
+        "those",
+        "does",
+        "would",
+        "could",
+        "should",
+        "gene",
+        "drug",
+        "fits",
+    ]
 )
 
 
@@ -35,13 +69,18 @@ def letter_first(candidate: Candidate) -> bool:
     if not told:
         return False
     first, letter = told[0], candidate.item.letter
-    if len(first) <= _SHORT and re.search(rf"(?<![A-Za-z]){letter}(?![A-Za-z'’-])", first) and not _evidence(first, candidate):
-        if letter != "A" or not re.match(r"A\s+[a-z]", first):
-            return True
+    if len(first) <= _SHORT and _stands(letter, first) and not _evidence(first, candidate):
+        return True
     places = [at for at in (_letter(first, letter), _option(candidate, first)) if at is not None]
     if places and not _evidence(first[: min(places)], candidate):
         return True
     return any(_claims(candidate, sentence) for sentence in told[: len(told) // 2]) and len(told) >= 4
+
+
+def _stands(letter: str, sentence: str) -> bool:
+    """The letter by itself, and not as the article."""
+    found = re.search(rf"(?<![A-Za-z]){letter}(?![A-Za-z'’-])", sentence)
+    return found is not None and not (letter == "A" and re.match(r"A\s+[a-z]", sentence))
 
 
 def _claims(candidate: Candidate, sentence: str) -> bool:
@@ -51,7 +90,11 @@ def _claims(candidate: Candidate, sentence: str) -> bool:
         return False
     named = {m.key for m in candidate.entities.find(sentence) if m.kind == "option"}
     letter = candidate.item.letter
-    return named == {letter} or bool(re.search(rf"(?:is|be|为|是|选)\W*{letter}(?![A-Za-z'’-])", sentence)) and not named - {letter}
+    return (
+        named == {letter}
+        or bool(re.search(rf"(?:is|be|为|是|选)\W*{letter}(?![A-Za-z'’-])", sentence))
+        and not named - {letter}
+    )
 
 
 def _letter(first: str, letter: str) -> int | None:
