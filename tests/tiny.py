@@ -8,10 +8,12 @@ import torch
 from fleming_nemo.config.presets import ARCHS
 from fleming_nemo.config.schema import ModelConfig, OptimConfig, ParallelConfig, RunConfig, TrainConfig
 from fleming_nemo.data.batch import MicroBatch, Sample, micro_batches
-from fleming_nemo.grpo import objective
+from fleming_nemo.grpo import objectives
+from fleming_nemo.grpo.loss import policy_loss
 from fleming_nemo.model import hf
 from fleming_nemo.sft.loss import cross_entropy
 from fleming_nemo.training.engine import Engine, Objective
+from fleming_nemo.training.logprobs import Sampling
 
 ARCHITECTURES = ("qwen2.5-tiny", "qwen3-tiny", "nano", "llama-tiny")
 SEQ_LENGTH = 48
@@ -95,7 +97,12 @@ def batches(cfg: RunConfig, of: list[Sample]) -> list[MicroBatch]:
 
 def objective_of(kind: str) -> Objective:
     """The objective of SFT, or of GRPO at a temperature other than 1."""
-    return cross_entropy(NUM_TOKENS) if kind == "sft" else objective.paper(0.7, NUM_TOKENS)
+    return cross_entropy(NUM_TOKENS) if kind == "sft" else grpo_objective()
+
+
+def grpo_objective(name: str = "paper", temperature: float = 0.7, num_tokens: int = NUM_TOKENS) -> Objective:
+    """One of the policy objectives, without corrections."""
+    return policy_loss(objectives.build(name, SEQ_LENGTH), Sampling(temperature, num_tokens))
 
 
 def train(made: Engine, kind: str, steps: range = range(3), count: int = 8) -> list[dict[str, float]]:

@@ -134,6 +134,21 @@ class RolloutConfig:
 
 @dataclass
 class GRPOConfig:
+    objective: str = "paper"
+    """`paper` (equations 1-3 of Fleming-R1), `grpo`, `dr_grpo`, `dapo`, `gspo` or `cispo`."""
+    kl_beta: float = 0.0
+    """Weight of the divergence from the weights that the stage starts with; 0 = none, as in the paper."""
+    dual_clip: float = 0.0
+    """Bound, in advantages, on what a token of a bad response can cost; 0 = none. Not for `paper` and `cispo`."""
+    updates_per_batch: int = 1
+    """Optimizer steps on each batch of rollouts; the objective `paper` allows one."""
+    mask_truncated: bool = True
+    """Responses cut off at `rollout.max_response` teach nothing: their length is no part of the reward."""
+    correction: str = "auto"
+    """Weights against the rollout engine's other log-probabilities: `token` (truncated importance sampling),
+    `sequence` (mask), `none`; `auto` = `token` where the engine is not the trainer itself."""
+    max_mismatch: float = 0.02
+    """Stop when KL(rollout engine || trainer) per token stays above this for three steps."""
     prompts_per_step: int = 256
     """Questions per step, over all ranks."""
     rollouts_per_prompt: int = 8

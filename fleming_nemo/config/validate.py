@@ -16,6 +16,8 @@ FP8_MULTIPLES = {"delayed": 16, "tensorwise": 16, "blockwise": 128, "mxfp8": 32}
 FP8_RECIPES = tuple(FP8_MULTIPLES)
 DECAYS = ("cosine", "linear", "wsd", "constant")
 CURRICULA = ("easy_moderate", "mined")
+OBJECTIVES = ("paper", "grpo", "dr_grpo", "dapo", "gspo", "cispo")
+CORRECTIONS = ("auto", "none", "token", "sequence")
 SYNTHESES = ("graph", "drills")
 
 
@@ -27,6 +29,8 @@ def validate(cfg: RunConfig, world_size: int) -> None:
     _one_of("model.fp8_recipe", cfg.model.fp8_recipe, FP8_RECIPES)
     _one_of("optim.decay", cfg.optim.decay, DECAYS)
     _one_of("grpo.curriculum", cfg.grpo.curriculum, CURRICULA)
+    _one_of("grpo.objective", cfg.grpo.objective, OBJECTIVES)
+    _one_of("grpo.correction", cfg.grpo.correction, CORRECTIONS)
     for name, text in (("run_dir", cfg.run_dir), ("stage", cfg.stage), ("data.dir", cfg.data.dir)):
         if not text.strip():
             raise UserError(f"{name} is empty; give it a value")
@@ -159,6 +163,12 @@ def _check_batch(cfg: RunConfig, dp: int) -> None:
             f"grpo.prompts_per_step is {prompts}, which is not a multiple of the data-parallel size {dp}; "
             f"choose {_round_up(prompts, dp)}"
         )
+    parts = dp * cfg.grpo.updates_per_batch
+    if cfg.task == "grpo" and prompts % parts:
+        raise UserError(
+            f"grpo.prompts_per_step is {prompts}, which is not a multiple of grpo.updates_per_batch * data-parallel "
+            f"size = {parts}; choose {_round_up(prompts, parts)}"
+        )
 
 
 def can_generate(cfg: RunConfig) -> bool:
@@ -180,6 +190,16 @@ def _check_grpo(cfg: RunConfig) -> None:
         raise UserError(
             f"grpo.wrong_at is {grpo.wrong_at} and grpo.right_at is {grpo.right_at}; they are pass rates with "
             "0 <= wrong_at < right_at <= 1"
+        )
+    if grpo.objective == "paper" and grpo.updates_per_batch > 1:
+        raise UserError(
+            f"grpo.updates_per_batch is {grpo.updates_per_batch}, but the objective of the paper knows no importance "
+            "ratio and allows one update per batch; set it to 1 or grpo.objective to one with a ratio, such as dr_grpo"
+        )
+    if grpo.dual_clip and (grpo.dual_clip <= 1 or grpo.objective in ("paper", "cispo")):
+        raise UserError(
+            f"grpo.dual_clip is {grpo.dual_clip} with grpo.objective={grpo.objective}; it must be above 1 (usual: 3), "
+            "or 0 for none, and has a meaning for grpo, dr_grpo, dapo and gspo"
         )
     if cfg.rollout.max_response >= cfg.train.seq_length:
         raise UserError(
@@ -213,6 +233,9 @@ def _check_numbers(cfg: RunConfig) -> None:
         # A group of one has no mean to compare with: every advantage would be 0.
         ("grpo.rollouts_per_prompt", cfg.grpo.rollouts_per_prompt, 2),
         ("grpo.mining_rollouts", cfg.grpo.mining_rollouts, 1),
+        ("grpo.updates_per_batch", cfg.grpo.updates_per_batch, 1),
+        ("grpo.kl_beta", cfg.grpo.kl_beta, 0),
+        ("grpo.dual_clip", cfg.grpo.dual_clip, 0),
         ("eval.seeds", cfg.eval.seeds, 0),
         ("eval.limit", cfg.eval.limit, 0),
         ("eval.every", cfg.eval.every, 0),
@@ -222,6 +245,7 @@ def _check_numbers(cfg: RunConfig) -> None:
         ("optim.lr", cfg.optim.lr),
         ("rollout.temperature", cfg.rollout.temperature),
         ("eval.temperature", cfg.eval.temperature),
+        ("grpo.max_mismatch", cfg.grpo.max_mismatch),
     ]
     shares = [("optim.beta1", cfg.optim.beta1), ("optim.beta2", cfg.optim.beta2)]
     if cfg.data.synthesis is not None:

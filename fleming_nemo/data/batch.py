@@ -34,12 +34,18 @@ class MicroBatch:
     mask_BT: Tensor
     sequence_BT: Tensor
     """Which of the S sequences a token belongs to; 0 on padding."""
-    reference_BT: Tensor
+    rollout_BT: Tensor
     """Log-probabilities recorded by the rollout engine (GRPO); zeros in SFT."""
     weight_S: Tensor
     """Advantage of each sequence (GRPO); ones in SFT."""
+    length_S: Tensor
+    """Trained tokens of each sequence, over all context-parallel ranks."""
     packed: PackedSeqParams | None
     """Where the sequences of a pack begin and end, over all context-parallel ranks; None for padded rows."""
+    old_BT: Tensor | None = None
+    """Log-probabilities under the weights that drew the batch; None while the policy still has those weights."""
+    reference_BT: Tensor | None = None
+    """Log-probabilities under the reference policy; None without a KL term."""
 
 
 @dataclass
@@ -123,21 +129,22 @@ def _row(sample: Sample, number: int, length: int, pad_id: int, layout: groups.L
     """One sequence padded to `length` and cut for this context-parallel rank, column by column of `MicroBatch`."""
     n = len(sample.tokens)
     tokens, targets = np.full(length, pad_id), np.full(length, pad_id)
-    mask, reference = np.zeros(length, np.float32), np.zeros(length, np.float32)
+    mask, rollout = np.zeros(length, np.float32), np.zeros(length, np.float32)
     tokens[:n] = sample.tokens
     targets[: n - 1] = sample.tokens[1:]
     mask[: n - 1] = sample.mask[1:]
     if sample.logprobs is not None:
-        reference[np.flatnonzero(mask)] = sample.logprobs
-    columns = [tokens, np.arange(length), targets, mask, np.full(length, number), reference]
+        rollout[np.flatnonzero(mask)] = sample.logprobs
+    columns = [tokens, np.arange(length), targets, mask, np.full(length, number), rollout]
     return [zigzag(column, layout.cp, layout.cp_rank) for column in columns]
 
 
 def _micro_batch(samples: list[Sample], columns: list[np.ndarray], packed: PackedSeqParams | None) -> MicroBatch:
     device = groups.device()
     weight_S = torch.tensor([s.weight for s in samples], dtype=torch.float32, device=device)
-    tokens, positions, targets, mask, sequence, reference = (torch.from_numpy(c).to(device) for c in columns)
-    return MicroBatch(tokens, positions, targets, mask, sequence, reference, weight_S, packed)
+    length_S = torch.tensor([float(s.mask[1:].sum()) for s in samples], device=device)
+    tokens, positions, targets, mask, sequence, rollout = (torch.from_numpy(c).to(device) for c in columns)
+    return MicroBatch(tokens, positions, targets, mask, sequence, rollout, weight_S, length_S, packed)
 
 
 def zigzag(x_T: np.ndarray, cp: int, cp_rank: int) -> np.ndarray:

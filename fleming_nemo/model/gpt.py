@@ -8,6 +8,7 @@ import torch
 
 from fleming_nemo.config.presets import ArchShape
 from fleming_nemo.config.schema import ModelConfig, ParallelConfig
+from fleming_nemo.model import head
 from fleming_nemo.parallel import groups, precision  # first: groups switches the CPU backend on
 
 from megatron.core.models.gpt import GPTModel  # isort: skip
@@ -93,5 +94,6 @@ def build(shape: ArchShape, model: ModelConfig, parallel: ParallelConfig) -> lis
             rotary_base=shape.rope_theta,
             vp_stage=stage,
         )
+        head.install(network)
         chunks.append(network.to(groups.device()))
     return chunks

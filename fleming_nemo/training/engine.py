@@ -1,7 +1,7 @@
 """Model, gradients and optimizer of one rank, and the one training step that SFT and GRPO share.
 
 The step is megatron-core's own forward-backward schedule over DistributedDataParallel and DistributedOptimizer.  An
-objective sees the logits of the last pipeline stage and returns a sum and what to divide it by; megatron-core divides
+objective sees what the last pipeline stage predicts and returns a sum and what to divide it by; megatron-core divides
 the gradient by the count of the whole global batch, so neither the loss nor its gradient depends on the layout.
 """
 
@@ -19,10 +19,11 @@ from torch import Tensor
 from fleming_nemo.config.presets import ArchShape
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data.batch import MicroBatch
-from fleming_nemo.model import gpt
+from fleming_nemo.model import gpt, head
 from fleming_nemo.parallel import groups
 from fleming_nemo.training import watchdog
 from fleming_nemo.training.guards import GradientGuard
+from fleming_nemo.training.logprobs import Prediction
 
 from megatron.core import parallel_state  # isort: skip
 from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig, finalize_model_grads  # isort: skip
@@ -47,7 +48,7 @@ class LossSum:
     maxima: dict[str, Tensor] = field(default_factory=dict)
 
 
-Objective = Callable[[Tensor, MicroBatch], LossSum]
+Objective = Callable[[Prediction, MicroBatch], LossSum]
 
 
 class Engine:
@@ -158,15 +159,16 @@ class Engine:
     def _run(self, batches: list[MicroBatch], objective: Objective, forward_only: bool) -> list[dict[str, Tensor]]:
         rows, local_length = batches[0].tokens_BT.shape
         iterators = [iter(batches) for _ in self.model]
-        return self._forward_backward(
-            forward_step_func=partial(_forward_step, objective),
-            data_iterator=iterators if len(iterators) > 1 else iterators[0],
-            model=self.model,
-            num_microbatches=len(batches),
-            seq_length=local_length * self.layout.cp,
-            micro_batch_size=rows,
-            forward_only=forward_only,
-        )
+        with head.held_back([chunk.module for chunk in self.model]) as last:
+            return self._forward_backward(
+                forward_step_func=partial(_forward_step, objective, last),
+                data_iterator=iterators if len(iterators) > 1 else iterators[0],
+                model=self.model,
+                num_microbatches=len(batches),
+                seq_length=local_length * self.layout.cp,
+                micro_batch_size=rows,
+                forward_only=forward_only,
+            )
 
     def _reduce(self, parts: list[dict[str, Tensor]]) -> dict[str, float]:
         """Combine what the micro-batches of all data- and context-parallel ranks reported; tell every stage."""
@@ -192,14 +194,17 @@ class Engine:
         return result[0]
 
 
-def _forward_step(objective: Objective, data: Iterator[MicroBatch], model: Any) -> tuple[Tensor, Callable[..., Any]]:
+def _forward_step(
+    objective: Objective, last: head.Head | None, data: Iterator[MicroBatch], model: Any
+) -> tuple[Tensor, Callable[..., Any]]:
     watchdog.beat()
     batch = next(data)
     output = model(batch.tokens_BT, batch.positions_BT, None, packed_seq_params=batch.packed)
 
-    def loss_function(logits_BTV: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        loss = objective(logits_BTV, batch)
-        count = torch.tensor(loss.count, dtype=torch.int, device=logits_BTV.device)
+    def loss_function(hidden_BTH: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        assert last is not None  # only the last stage is asked for a loss
+        loss = objective(Prediction(hidden_BTH, last.weight_VH, last.sequence_parallel), batch)
+        count = torch.tensor(loss.count, dtype=torch.int, device=hidden_BTH.device)
         report = {name: torch.stack([s.double(), n.double()]) for name, (s, n) in loss.sums.items()}
         report |= {name: value.double() for name, value in loss.maxima.items()}
         report["loss"] = torch.stack([loss.total.detach().double(), count.double()])

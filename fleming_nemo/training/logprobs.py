@@ -1,11 +1,17 @@
-"""Log-probabilities and entropy from logits that are cut along the vocabulary (tensor parallel).
+"""Log-probabilities and entropy of trained tokens, from hidden states, without the logits of the whole batch.
 
-Shapes: B sequences, T positions, N trained positions of a micro-batch, V columns of this rank's part of the vocabulary.
+The vocabulary is cut over the tensor-parallel ranks, and the tokens into chunks: logits exist for one chunk at a time,
+in the forward pass and again in the backward pass, which computes them anew.
+
+Shapes: B sequences, T positions, N trained positions of a micro-batch, n of a chunk, H hidden size, V columns of this
+rank's part of the vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,7 +19,10 @@ from torch import Tensor
 from fleming_nemo.data.batch import MicroBatch
 from fleming_nemo.parallel import groups
 
-from megatron.core.tensor_parallel import vocab_parallel_cross_entropy  # isort: skip
+from megatron.core import tensor_parallel  # isort: skip
+
+CHUNK_LOGITS = 2**26
+"""Logits that exist at the same time: 256 MB in fp32, of which the computation holds a few copies."""
 
 
 @dataclass(frozen=True)
@@ -40,31 +49,114 @@ class Sampling:
         return logits_NV
 
 
-def trained_positions(logits_BTV: Tensor, batch: MicroBatch) -> tuple[Tensor, Tensor, Tensor]:
-    """(logits [N, V], targets [N], sequence index [N]) of the positions with mask 1.
+class TokenLogprobs(NamedTuple):
+    """What the policy gave to the trained tokens of a micro-batch.
 
-    Everything after it works on these rows alone: prompts and padding are most of a batch.
+    Attributes:
+        logp_N: log-probability of each, differentiable, equal on all tensor-parallel ranks.
+        entropy_N: entropy in nats of the distribution it was drawn from; no gradient.
+        sequence_N: which sequence of the micro-batch it belongs to.
     """
-    at = batch.mask_BT.nonzero(as_tuple=True)
-    return logits_BTV[at], batch.targets_BT[at], batch.sequence_BT[at]
+
+    logp_N: Tensor
+    entropy_N: Tensor
+    sequence_N: Tensor
 
 
-def token_logprobs(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
-    """log p(target) [N]; differentiable; equal on all tensor-parallel ranks.
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says about the next tokens of a micro-batch, before it is spelled out over the vocabulary.
 
-    megatron-core overwrites the logits to save memory: take the entropy before.
+    Attributes:
+        hidden_BTH: last hidden states; T is cut over the tensor-parallel ranks where `sequence_parallel`.
+        weight_VH: this rank's rows of the output layer.
     """
-    return -vocab_parallel_cross_entropy(logits_NV, targets_N)
+
+    hidden_BTH: Tensor
+    weight_VH: Tensor
+    sequence_parallel: bool = False
+
+    def of(self, batch: MicroBatch, distribution: Sampling) -> TokenLogprobs:
+        """Log-probabilities of the batch's targets at the positions with mask 1, and at no others."""
+        at = batch.mask_BT.nonzero(as_tuple=True)
+        hidden_NH = self._whole()[at]
+        logp_N, entropy_N = spelled(hidden_NH, self.weight_VH, batch.targets_BT[at], distribution)
+        return TokenLogprobs(logp_N, entropy_N, batch.sequence_BT[at])
+
+    def _whole(self) -> Tensor:
+        """The hidden states of all positions; backward sums what the vocabulary's parts say about them."""
+        if self.sequence_parallel:
+            whole_TBH = tensor_parallel.gather_from_sequence_parallel_region(self.hidden_BTH.transpose(0, 1))
+            return whole_TBH.transpose(0, 1)
+        return tensor_parallel.copy_to_tensor_model_parallel_region(self.hidden_BTH)
 
 
-@torch.no_grad()
-def entropy(logits_NV: Tensor) -> Tensor:
-    """Entropy in nats [N] of the distribution at each position."""
-    group = groups.tp_group()
-    top_N = logits_NV.max(-1).values
-    torch.distributed.all_reduce(top_N, torch.distributed.ReduceOp.MAX, group=group)
-    shifted_NV = logits_NV - top_N[..., None]
-    exp_NV = shifted_NV.exp()
-    sums_2N = torch.stack([exp_NV.sum(-1), (exp_NV * shifted_NV).sum(-1)])
-    torch.distributed.all_reduce(sums_2N, group=group)
-    return sums_2N[0].log() - sums_2N[1] / sums_2N[0]
+def spelled(hidden_NH: Tensor, weight_VH: Tensor, targets_N: Tensor, distribution: Sampling) -> tuple[Tensor, Tensor]:
+    """Log-probability [N] of each target, differentiable, and entropy [N] in nats, without gradient."""
+    return _Spelled.apply(hidden_NH, weight_VH, targets_N, distribution)
+
+
+class _Spelled(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_NH: Tensor, weight_VH: Tensor, targets_N: Tensor, distribution: Sampling
+    ) -> tuple[Tensor, Tensor]:
+        layout = groups.current()
+        norm_N, logp_N, entropy_N = hidden_NH.new_empty(3, len(targets_N), dtype=torch.float32)
+        for part in _chunks(len(targets_N), len(weight_VH)):
+            logits_nV = distribution.logits(hidden_NH[part] @ weight_VH.t(), layout.tp_rank)
+            top_n = logits_nV.amax(-1)
+            _reduce(top_n, torch.distributed.ReduceOp.MAX, layout)
+            logits_nV -= top_n[:, None]
+            row_n, column_n = _owned(targets_N[part], len(weight_VH), layout.tp_rank)
+            sums_3n = torch.zeros(3, len(top_n), device=top_n.device)
+            sums_3n[0, row_n] = logits_nV[row_n, column_n]
+            exp_nV = logits_nV.exp()
+            sums_3n[1] = exp_nV.sum(-1)
+            sums_3n[2] = logits_nV.mul_(exp_nV).sum(-1)
+            _reduce(sums_3n, torch.distributed.ReduceOp.SUM, layout)
+            target_n, total_n, weighted_n = sums_3n
+            log_total_n = total_n.log()
+            logp_N[part] = target_n - log_total_n
+            entropy_N[part] = log_total_n - weighted_n / total_n
+            norm_N[part] = top_n + log_total_n
+        ctx.save_for_backward(hidden_NH, weight_VH, targets_N, norm_N)
+        ctx.distribution, ctx.tp_rank = distribution, layout.tp_rank
+        ctx.mark_non_differentiable(entropy_N)
+        return logp_N, entropy_N
+
+    @staticmethod
+    def backward(ctx: Any, grad_N: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        """d log p(y) / d logit_v = 1[v = y] - p(v), from logits computed once more."""
+        hidden_NH, weight_VH, targets_N, norm_N = ctx.saved_tensors
+        grad_hidden_NH = torch.zeros_like(hidden_NH)
+        parts = list(_chunks(len(targets_N), len(weight_VH)))
+        # several bf16 sums added up in bf16 would lose digits that one matrix product keeps
+        grad_weight_VH = torch.zeros_like(weight_VH, dtype=torch.float32 if len(parts) > 1 else weight_VH.dtype)
+        for part in parts:
+            logits_nV = ctx.distribution.logits(hidden_NH[part] @ weight_VH.t(), ctx.tp_rank)
+            grad_n = grad_N[part] / ctx.distribution.temperature
+            grad_nV = logits_nV.sub_(norm_N[part, None]).exp_().mul_(-grad_n[:, None])
+            row_n, column_n = _owned(targets_N[part], len(weight_VH), ctx.tp_rank)
+            grad_nV[row_n, column_n] += grad_n[row_n]
+            grad_nV = grad_nV.to(hidden_NH.dtype)
+            grad_hidden_NH[part] = grad_nV @ weight_VH
+            grad_weight_VH += grad_nV.t() @ hidden_NH[part]
+        return grad_hidden_NH, grad_weight_VH.to(weight_VH.dtype), None, None
+
+
+def _chunks(count: int, columns: int) -> Iterator[slice]:
+    size = max(1, CHUNK_LOGITS // columns)
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
+
+
+def _owned(targets_n: Tensor, columns: int, tp_rank: int) -> tuple[Tensor, Tensor]:
+    """Rows whose target lies in this rank's columns, and which column it is."""
+    column_n = targets_n - columns * tp_rank
+    row_n = ((column_n >= 0) & (column_n < columns)).nonzero()[:, 0]
+    return row_n, column_n[row_n]
+
+
+def _reduce(x: Tensor, operation: Any, layout: groups.Layout) -> None:
+    if layout.tp > 1:
+        torch.distributed.all_reduce(x, operation, group=groups.tp_group())

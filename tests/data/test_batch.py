@@ -32,7 +32,7 @@ def test_position_t_predicts_token_t_plus_1() -> None:
     assert batch.targets_BT.tolist() == [[21, 22, 23, 24, 25, PAD]]
     # the first response token is predicted by the last prompt token
     assert batch.mask_BT.tolist() == [[0, 0, 0, 1, 1, 0]]
-    assert batch.reference_BT.tolist() == [[0, 0, 0, -24, -25, 0]]
+    assert batch.rollout_BT.tolist() == [[0, 0, 0, -24, -25, 0]]
     assert batch.weight_S.tolist() == [2.5]
     assert batch.packed is None
 
@@ -46,7 +46,7 @@ def trained(batches: list[MicroBatch]) -> list[tuple[float, int]]:
     for batch in batches:
         for row, position in batch.mask_BT.nonzero().tolist():
             assert batch.targets_BT[row, position] == batch.tokens_BT[row, position + 1]
-            assert batch.reference_BT[row, position] == -batch.targets_BT[row, position]
+            assert batch.rollout_BT[row, position] == -batch.targets_BT[row, position]
             assert batch.positions_BT[row, position + 1] == batch.positions_BT[row, position] + 1
             found.append(
                 (float(batch.weight_S[batch.sequence_BT[row, position]]), int(batch.targets_BT[row, position]))
@@ -94,7 +94,7 @@ def test_sequences_of_similar_length_share_a_micro_batch() -> None:
 
 def test_sft_samples_have_weight_one_and_no_reference() -> None:
     (batch,) = made_of([Sample(np.arange(4), np.array([0, 0, 1, 1]))])
-    assert batch.weight_S.tolist() == [1] and not batch.reference_BT.any()
+    assert batch.weight_S.tolist() == [1] and not batch.rollout_BT.any()
 
 
 def test_a_sequence_longer_than_the_limit_is_refused_not_cut() -> None:

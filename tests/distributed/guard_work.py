@@ -5,7 +5,6 @@ from typing import Any
 
 import tiny
 import torch
-from torch import Tensor
 from work import fingerprint
 
 from fleming_nemo.config.schema import RunConfig
@@ -13,6 +12,7 @@ from fleming_nemo.data.batch import MicroBatch
 from fleming_nemo.parallel import groups
 from fleming_nemo.training import checkpoint
 from fleming_nemo.training.engine import Engine, LossSum
+from fleming_nemo.training.logprobs import Prediction
 
 SPIKE = 1e4
 
@@ -22,8 +22,8 @@ def _step(engine: Engine, step: int, poison: float) -> dict[str, float]:
     loss = tiny.objective_of("sft")
     last = groups.rank() == torch.distributed.get_world_size() - 1
 
-    def objective(logits_BTV: Tensor, batch: MicroBatch) -> LossSum:
-        made = loss(logits_BTV, batch)
+    def objective(prediction: Prediction, batch: MicroBatch) -> LossSum:
+        made = loss(prediction, batch)
         if last:
             made.total = made.total * poison
         return made

@@ -50,6 +50,7 @@ def run_config(data: Path, chat: ChatTokenizer, folder: Path, task: str, weights
     cfg.rollout.max_response, cfg.rollout.decode_batch = 10, 8
     cfg.grpo.prompts_per_step, cfg.grpo.rollouts_per_prompt, cfg.grpo.curriculum = 4, 3, "mined"
     cfg.grpo.mining_rollouts, cfg.grpo.right_at, cfg.grpo.wrong_at = 2, 0.51, 0.5
+    cfg.grpo.mask_truncated = False  # random weights never end a response
     cfg.eval.seeds, cfg.eval.every = 1, 2
     return cfg
 

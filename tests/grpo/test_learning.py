@@ -7,7 +7,7 @@ import pytest
 import tiny
 
 from fleming_nemo.data.batch import Sample
-from fleming_nemo.grpo import objective
+from fleming_nemo.grpo.objectives import Paper
 from fleming_nemo.rollout.megatron import MegatronRollouts
 from fleming_nemo.rollout.types import Request
 
@@ -36,14 +36,14 @@ def test_one_step(arch: str, weights: dict[str, Path]) -> None:
             for request, rollout, weight in zip(requests, rollouts, weight_PG.ravel(), strict=True)
         ]
 
-    loss = objective.paper(1.0, tiny.NUM_TOKENS)
+    loss = tiny.grpo_objective(temperature=1.0)
 
     def log_probability(of_PG: np.ndarray) -> float:
         """Mean log p of the responses marked 1, times a constant."""
         return -engine.evaluate(tiny.batches(cfg, samples(of_PG)), loss)["loss"]
 
     before = log_probability(reward_PG), log_probability(1 - reward_PG)
-    metrics = engine.train_step(tiny.batches(cfg, samples(objective.advantages(reward_PG))), loss, lr=1e-3)
+    metrics = engine.train_step(tiny.batches(cfg, samples(Paper().advantages(reward_PG))), loss, lr=1e-3)
     after = log_probability(reward_PG), log_probability(1 - reward_PG)
     assert metrics["mismatch_max"] < 1e-5
     assert after[0] > before[0] + 0.05

@@ -14,8 +14,11 @@ from safetensors.torch import load_file
 
 from fleming_nemo.config.presets import ARCHS
 from fleming_nemo.data.batch import MicroBatch, Sample
-from fleming_nemo.grpo import objective
+from fleming_nemo.grpo.loss import policy_loss
+from fleming_nemo.grpo.objectives import Paper
 from fleming_nemo.model import hf_names
+from fleming_nemo.training.engine import LossSum
+from fleming_nemo.training.logprobs import Prediction, Sampling
 
 pytestmark = pytest.mark.usefixtures("one_process")
 
@@ -32,12 +35,12 @@ TEMPERATURE = 0.7
 def test_advantages_are_leave_one_out_times_k_minus_1_over_k(reward_PG: np.ndarray) -> None:
     k = reward_PG.shape[1]
     others_PG = (reward_PG.sum(1, keepdims=True) - reward_PG) / (k - 1)
-    np.testing.assert_allclose(objective.advantages(reward_PG), (k - 1) / k * (reward_PG - others_PG), atol=1e-12)
-    np.testing.assert_allclose(objective.advantages(reward_PG).sum(1), 0, atol=1e-12)
+    np.testing.assert_allclose(Paper().advantages(reward_PG), (k - 1) / k * (reward_PG - others_PG), atol=1e-12)
+    np.testing.assert_allclose(Paper().advantages(reward_PG).sum(1), 0, atol=1e-12)
 
 
 def test_advantages_are_not_divided_by_the_standard_deviation() -> None:
-    advantage_PG = objective.advantages(np.array([[1.0, 0, 0, 0], [1, 1, 1, 1]]))
+    advantage_PG = Paper().advantages(np.array([[1.0, 0, 0, 0], [1, 1, 1, 1]]))
     assert advantage_PG.tolist() == [[0.75, -0.25, -0.25, -0.25], [0, 0, 0, 0]]
 
 
@@ -51,10 +54,17 @@ def batch_of(mask: list[list[int]], weights: list[float], seed: int = 0) -> Micr
         targets_BT=torch.from_numpy(rng.integers(0, 7, shape)),
         mask_BT=torch.tensor(mask, dtype=torch.float32),
         sequence_BT=torch.arange(shape[0])[:, None].expand(shape),
-        reference_BT=torch.from_numpy(rng.normal(-2, 0.3, shape)).float() * torch.tensor(mask),
+        rollout_BT=torch.from_numpy(rng.normal(-2, 0.3, shape)).float() * torch.tensor(mask),
         weight_S=torch.tensor(weights),
+        length_S=torch.tensor(mask, dtype=torch.float32).sum(1),
         packed=None,
     )
+
+
+def paper(raw_BTV: torch.Tensor, batch: MicroBatch) -> LossSum:
+    """The objective of logits as they stand: hidden states with an output layer that passes them on."""
+    distribution = Sampling(TEMPERATURE, 7)
+    return policy_loss(Paper(), distribution)(Prediction(raw_BTV, torch.eye(9)), batch)
 
 
 class TestAgainstNumPy:
@@ -75,7 +85,7 @@ class TestAgainstNumPy:
     def test_value_and_gradient(self, numbers: dict[str, np.ndarray]) -> None:
         batch = batch_of(self.mask, self.weights)
         raw_BTV = torch.from_numpy(numbers["raw"]).requires_grad_()
-        loss = objective.paper(TEMPERATURE, 7)(raw_BTV, batch)
+        loss = paper(raw_BTV, batch)
         weight_B1 = np.array(self.weights)[:, None]
         assert loss.count == 3
         assert loss.total.item() == pytest.approx(-(weight_B1 * numbers["mask"] * numbers["logp_BT"]).sum(), abs=1e-6)
@@ -89,17 +99,17 @@ class TestAgainstNumPy:
 
     def test_reported_quantities(self, numbers: dict[str, np.ndarray]) -> None:
         batch = batch_of(self.mask, self.weights)
-        loss = objective.paper(TEMPERATURE, 7)(torch.from_numpy(numbers["raw"]), batch)
+        loss = paper(torch.from_numpy(numbers["raw"]), batch)
         mask = numbers["mask"].astype(bool)
         entropy = -(np.exp(numbers["logp_BTV"]) * numbers["logp_BTV"]).sum(-1)[mask]
-        gap = (numbers["logp_BT"] - batch.reference_BT.numpy())[mask]
+        gap = (numbers["logp_BT"] - batch.rollout_BT.numpy())[mask]
         assert [x.item() for x in loss.sums["entropy"]] == pytest.approx([entropy.sum(), mask.sum()], rel=1e-5)
         k3 = (np.exp(gap) - 1 - gap).sum()
         assert [x.item() for x in loss.sums["mismatch_kl"]] == pytest.approx([k3, mask.sum()], rel=1e-5)
         assert float(loss.maxima["mismatch_max"]) == pytest.approx(np.abs(gap).max(), rel=1e-5)
 
     def test_a_batch_without_a_response_token(self) -> None:
-        loss = objective.paper(1.0, 7)(torch.zeros(1, 3, 9, requires_grad=True), batch_of([[0, 0, 0]], [1.0]))
+        loss = paper(torch.zeros(1, 3, 9, requires_grad=True), batch_of([[0, 0, 0]], [1.0]))
         assert loss.total.item() == 0 and loss.count == 1
         assert float(loss.maxima["mismatch_max"]) == 0
 
@@ -121,7 +131,7 @@ def test_network_and_objective_equal_autograd(arch: str, weights: dict[str, Path
     cfg = tiny.config(arch)
     cfg.optim.clip_grad = 1e6
     engine = tiny.engine(cfg, weights[arch])
-    metrics = engine.train_step(tiny.batches(cfg, samples), objective.paper(TEMPERATURE, tiny.NUM_TOKENS), lr=1e-3)
+    metrics = engine.train_step(tiny.batches(cfg, samples), tiny.grpo_objective(temperature=TEMPERATURE), lr=1e-3)
     assert metrics["loss"] == pytest.approx(total.item() / 4, rel=1e-6)
     squares = sum(float(t.grad.square().sum()) for t in reference.values() if t.grad is not None)
     assert metrics["grad_norm"] == pytest.approx(squares**0.5, rel=1e-6)

@@ -11,6 +11,7 @@ from torch import Tensor
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data.batch import MicroBatch
 from fleming_nemo.training.engine import Engine, LossSum, Objective
+from fleming_nemo.training.logprobs import Prediction
 
 pytestmark = pytest.mark.usefixtures("one_process")
 
@@ -26,7 +27,7 @@ def copy_of_weights(engine: Engine) -> list[Tensor]:
 
 def poisoned(poison: float) -> Objective:
     """A loss and a gradient that are this number, or infinite with its sign."""
-    return lambda logits_BTV, batch: LossSum(total=logits_BTV.sum() * poison, count=1)
+    return lambda prediction, batch: LossSum(total=prediction.hidden_BTH.sum() * poison, count=1)
 
 
 def state_of(engine: Engine) -> list[Tensor]:
@@ -61,8 +62,8 @@ def test_a_loss_that_is_not_finite_is_not_trained_on(engine: Engine) -> None:
     """Its gradient may be finite all the same."""
     before = copy_of_weights(engine)
 
-    def finite_gradient(logits_BTV: Tensor, batch: MicroBatch) -> LossSum:
-        return LossSum(total=logits_BTV.sum() + float("nan"), count=1)
+    def finite_gradient(prediction: Prediction, batch: MicroBatch) -> LossSum:
+        return LossSum(total=prediction.hidden_BTH.sum() + float("nan"), count=1)
 
     metrics = engine.train_step(tiny.batches(engine.cfg, tiny.samples()), finite_gradient, lr=1e-3)
     assert metrics["skipped"] == 1 and math.isfinite(metrics["grad_norm"])
@@ -171,8 +172,8 @@ def test_the_optimizers_fp32_weights_are_those_that_were_loaded(weights: dict[st
 def test_weight_decay_spares_norms_and_biases(engine: Engine) -> None:
     before = {name: p.detach().clone() for name, p in engine.network.named_parameters()}
 
-    def nothing(logits_BTV: Tensor, batch: MicroBatch) -> LossSum:
-        return LossSum(total=logits_BTV.sum() * 0, count=1)
+    def nothing(prediction: Prediction, batch: MicroBatch) -> LossSum:
+        return LossSum(total=prediction.hidden_BTH.sum() * 0, count=1)
 
     engine.train_step(tiny.batches(engine.cfg, tiny.samples()), nothing, lr=0.5)
     for name, parameter in engine.network.named_parameters():
