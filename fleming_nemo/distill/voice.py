@@ -23,7 +23,7 @@ class Voice:
             ways = PHRASES[self.proof.language][key]
             self._ways[key] = cycle(self.rng.sample(ways, len(ways)))
         text = next(self._ways[key]).format(**slots)
-        first = text.split(" ", 1)[0].rstrip(",;")
+        first = text.split(" ", 1)[0].rstrip(",;").replace("-", "")
         return text[0].upper() + text[1:] if first.isalpha() and first.isascii() and first.islower() else text
 
     def listed(self, texts: Sequence[str], joint: str = "and", most: int = _LISTED) -> str:

@@ -18,6 +18,13 @@ _AFTER = (
     r"|({0})\s*(?:选项|项)?[^。A-Z]{{0,4}}(?:正确|是答案|为答案|是对的|为正解|为正确)"
 )
 _SHORT = 24
+_LETTER_LENGTH = 10
+"""Characters of "option B" at most: a longer mention is that of a name."""
+_WEIGHS = re.compile(
+    r"\b(?:therefore|thus|hence|likely|fits?|match\w*|support\w*|explain\w*|best|favou?r\w*|remains?|left|"
+    r"compare|than|stays?|grade|type|vitamin|"
+    r"hepatitis|group|factor|cells?)\b|符合|支持|因此|所以|最可能|解释|保留|比较|型|维生素|剩"
+)
 _CLAIM = re.compile(
     r"\b(?:answer|(?:correct|right) (?:option|choice|one|letter|diagnosis|"
     r"response))\b(?:\W+\w+){0,4}?\W+(?:is|are|must|should|has to)\b"
@@ -74,7 +81,20 @@ def letter_first(candidate: Candidate) -> bool:
     places = [at for at in (_letter(first, letter), _option(candidate, first)) if at is not None]
     if places and not _evidence(first[: min(places)], candidate):
         return True
-    return any(_claims(candidate, sentence) for sentence in told[: len(told) // 2]) and len(told) >= 4
+    if any(_claims(candidate, sentence) for sentence in told[: len(told) // 2]) and len(told) >= 4:
+        return True
+    return any(_bare(candidate, sentence) for sentence in told[:-2])
+
+
+def _bare(candidate: Candidate, sentence: str) -> bool:
+    """The right letter alone, neither with its option nor with anything of the question, long before the end."""
+    letter = candidate.item.letter
+    if not _stands(letter, sentence) or _WEIGHS.search(folded(sentence)):
+        return False
+    named = candidate.entities.find(sentence)
+    if any(m.key != letter or m.end - m.start > _LETTER_LENGTH for m in named) or supposes(sentence):
+        return False
+    return not _evidence(sentence, candidate) and not denies(sentence)
 
 
 def _stands(letter: str, sentence: str) -> bool:
