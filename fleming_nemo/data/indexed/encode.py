@@ -13,18 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from fleming_nemo.data.qwen import SPLIT
 from fleming_nemo.data.tokenizer import ChatTokenizer
 
 _WORDS = 1 << 17
 """Stretches remembered by a process: about 40 MB."""
 _LONGEST_WORD = 64
 """Characters; longer stretches (text without spaces, as in Chinese) hardly ever come twice."""
-_SPLITS = (  # of GPT-4, Llama 3 and Qwen, in which digits alone differ
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+",
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+",
-)
+_SPLITS = (SPLIT, SPLIT.replace(r"\p{N}|", r"\p{N}{1,3}|"))
+"""Of Qwen, and of GPT-4 and Llama 3, which take up to three digits together."""
 _SPACE_AFTER_WHITESPACE = re.compile(r"\s ")
 _CUT = re.compile(r"(?<=\S)(?= )")
 
