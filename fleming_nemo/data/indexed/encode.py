@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
-from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from fleming_nemo.data.qwen import SPLIT
 from fleming_nemo.data.tokenizer import ChatTokenizer
@@ -26,29 +25,30 @@ _SPACE_AFTER_WHITESPACE = re.compile(r"\s ")
 _CUT = re.compile(r"(?<=\S)(?= )")
 
 
-def cuts_at_spaces(tokenizer: dict[str, Any]) -> bool:
-    """Whether this `tokenizer.json` always starts a new token at a space that stands after anything but whitespace.
+def cuts_at_spaces(tokenizer: Tokenizer) -> bool:
+    """Whether this tokenizer always starts a new token at a space that stands after anything but whitespace.
 
     True for the byte-level tokenizers of GPT-4, Llama 3 and Qwen.  Their pattern takes a space as the first character
     of a match or within a run of whitespace, looks ahead only from whitespace, and never back; NFC composes nothing
     with a space; and an added token that holds a space or swallows one beside it rules the whole tokenizer out.
     """
-    parts = tokenizer.get("pre_tokenizer") or {}
+    if tokenizer.pre_tokenizer is None or tokenizer.truncation or tokenizer.padding or tokenizer.model.dropout:
+        return False
+    # their pickled form is their part of tokenizer.json
+    parts = json.loads(tokenizer.pre_tokenizer.__getstate__())
+    normalizer = json.loads(tokenizer.normalizer.__getstate__()) if tokenizer.normalizer else None
     steps = parts.get("pretokenizers") or []
-    if parts.get("type") != "Sequence" or [step["type"] for step in steps] != ["Split", "ByteLevel"]:
+    if parts["type"] != "Sequence" or [step["type"] for step in steps] != ["Split", "ByteLevel"]:
         return False
     split, bytes_ = steps
     return (
         split["pattern"].get("Regex") in _SPLITS
         and (split["behavior"], split["invert"]) == ("Isolated", False)
         and not (bytes_["add_prefix_space"] or bytes_["use_regex"])
-        and tokenizer.get("normalizer") in (None, {"type": "NFC"})
-        and not tokenizer.get("truncation")
-        and not tokenizer.get("padding")
-        and not tokenizer["model"].get("dropout")
+        and normalizer in (None, {"type": "NFC"})
         and not any(
-            " " in token["content"] or token["lstrip"] or token["rstrip"] or token["single_word"]
-            for token in tokenizer["added_tokens"]
+            " " in token.content or token.lstrip or token.rstrip or token.single_word
+            for token in tokenizer.get_added_tokens_decoder().values()
         )
     )
 
@@ -74,7 +74,7 @@ class Encoder:
     def __init__(self, chat: ChatTokenizer, dtype: np.dtype) -> None:
         self._first, self._later = _Words(chat, dtype, ""), _Words(chat, dtype, " ")
         self.itemsize = dtype.itemsize
-        self._by_words = cuts_at_spaces(json.loads(Path(chat.folder, "tokenizer.json").read_bytes()))
+        self._by_words = cuts_at_spaces(chat.tokenizer)
 
     def __call__(self, text: str) -> bytes:
         if not self._by_words:

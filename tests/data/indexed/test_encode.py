@@ -1,8 +1,6 @@
 """The fast encoder gives what the tokenizer gives, for any text, and knows the tokenizers it is not fit for."""
 
-import copy
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,26 +58,30 @@ def test_memory_is_bounded(qwen: ChatTokenizer, monkeypatch: pytest.MonkeyPatch)
     assert 0 < len(fast._later) <= 10 and "x" * 200 not in fast._later
 
 
-def test_tokenizers_that_reach_across_spaces_are_left_alone(qwen: ChatTokenizer, tmp_path: Path) -> None:
-    original = json.loads((qwen.folder / "tokenizer.json").read_text())
-    assert cuts_at_spaces(original)
+def test_tokenizers_that_reach_across_spaces_are_left_alone(qwen: ChatTokenizer) -> None:
+    assert cuts_at_spaces(qwen.tokenizer)
+    original = json.loads(qwen.tokenizer.to_str())
 
-    def changed(**parts: object) -> dict:
-        return copy.deepcopy(original) | parts
+    def changed(**parts: object) -> Tokenizer:
+        return Tokenizer.from_str(json.dumps(original | parts))
 
-    two_words = Tokenizer.from_file(str(qwen.folder / "tokenizer.json"))
+    two_words, swallows = changed(), changed()
     two_words.add_tokens([AddedToken("a murmur", normalized=False)])
-    swallows = Tokenizer.from_file(str(qwen.folder / "tokenizer.json"))
     swallows.add_tokens([AddedToken("<x>", lstrip=True)])
-    dropout = changed()
-    dropout["model"]["dropout"] = 0.1
-    for tokenizer in (
-        json.loads(two_words.to_str()),
-        json.loads(swallows.to_str()),
-        dropout,
+    padded = changed()
+    padded.enable_padding(length=5)
+    split, bytes_ = original["pre_tokenizer"]["pretokenizers"]
+    others = [
+        two_words,
+        swallows,
+        padded,
+        changed(model=original["model"] | {"dropout": 0.1}),
         changed(normalizer={"type": "Lowercase"}),
         changed(pre_tokenizer=None),
-        changed(pre_tokenizer={"type": "Metaspace", "replacement": "▁"}),
-        changed(truncation={"max_length": 5}),
-    ):
+        changed(pre_tokenizer={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"}),
+        changed(pre_tokenizer={"type": "Sequence", "pretokenizers": [split | {"invert": True}, bytes_]}),
+        changed(pre_tokenizer={"type": "Sequence", "pretokenizers": [split, bytes_ | {"add_prefix_space": True}]}),
+        changed(pre_tokenizer={"type": "Sequence", "pretokenizers": [split | {"pattern": {"Regex": "\\w+ "}}, bytes_]}),
+    ]
+    for tokenizer in others:
         assert not cuts_at_spaces(tokenizer)
