@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tokenise questions and their chains into a Megatron indexed dataset with a loss mask; blend or verify such datasets.
 
-    python data_prep/build_indexed.py --items data/rods/items_sft.jsonl --chains data/rods/cot.jsonl \
+    python data_prep/build_indexed.py --items data/rods/items_sft.jsonl --chains data/rods/cot/cot.jsonl \
         --tokenizer models/Qwen2.5-7B-Instruct --pack 8192 --out data/sft_7b
     python data_prep/build_indexed.py --blend data/rods_en=0.7 data/rods_zh=0.3 --out data/sft_7b
     python data_prep/build_indexed.py --verify data/sft_7b

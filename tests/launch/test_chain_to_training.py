@@ -20,9 +20,9 @@ def run(script: str, *arguments: object) -> str:
 @pytest.mark.slow
 def test_from_questions_to_a_trained_model(tmp_path: Path) -> None:
     data, run_dir = tmp_path / "rods", tmp_path / "run"
-    items, chains = data / "items_sft.jsonl", data / "cot.jsonl"
+    items, chains = data / "items_sft.jsonl", data / "cot" / "cot.jsonl"
     run("data_prep/build_rods.py", "--sft", 96, "--rl", 8, "--heldout", 12, "--diseases", 16, "--out", data)
-    run("data_prep/distill_cot.py", "--items", items, "--out", chains)
+    run("data_prep/distill_cot.py", "--items", items, "--out", chains.parent)
     said = run(
         *("data_prep/build_indexed.py", "--items", items, "--chains", chains),
         *("--tokenizer", "nano", "--pack", 256, "--out", data),
