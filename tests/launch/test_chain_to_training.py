@@ -1,4 +1,4 @@
-"""The documented chain: questions, chains of thought, an indexed corpus with packs, and the 7B recipe in small on it."""
+"""The documented chain: questions, chains of thought, a packed corpus, and the 7B recipe in small on it."""
 
 import json
 import subprocess
