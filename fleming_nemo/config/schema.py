@@ -163,6 +163,16 @@ class GRPOConfig:
     """Mining: an item is right at this pass rate or above."""
     wrong_at: float = 0.125
     """Mining: an item is wrong at this pass rate or below."""
+    remine_every: int = 0
+    """Steps of stage 2 after which the pool is mined again with the policy of that moment; 0 = only at the start."""
+    quarantine: bool = True
+    """Keep items out of the wrong pool that the policy never got right and that failed the label check too
+    (`review.jsonl` in `data.dir`)."""
+    switch: str = "steps"
+    """End of stage 1: `steps` (`train.steps`), or `plateau`: before that, once the reward is flat and most groups
+    agree."""
+    refill: int = 0
+    """Replace groups whose rollouts are all right or all wrong by further questions, at most so many times a step."""
 
 
 @dataclass

@@ -9,13 +9,14 @@ from fleming_nemo.config.overrides import nearest
 from fleming_nemo.config.presets import ARCHS, ArchShape
 from fleming_nemo.config.schema import RunConfig
 
-TASKS = ("sft", "grpo", "evaluate")
+TASKS = ("sft", "grpo", "mine", "evaluate")
 PRECISIONS = ("bf16", "fp8", "fp32")
 FP8_MULTIPLES = {"delayed": 16, "tensorwise": 16, "blockwise": 128, "mxfp8": 32}
 """What both sizes of an fp8 matrix divide by, the tokens of a rank among them."""
 FP8_RECIPES = tuple(FP8_MULTIPLES)
 DECAYS = ("cosine", "linear", "wsd", "constant")
 CURRICULA = ("easy_moderate", "mined")
+SWITCHES = ("steps", "plateau")
 OBJECTIVES = ("paper", "grpo", "dr_grpo", "dapo", "gspo", "cispo")
 CORRECTIONS = ("auto", "none", "token", "sequence")
 SYNTHESES = ("graph", "drills")
@@ -29,6 +30,7 @@ def validate(cfg: RunConfig, world_size: int) -> None:
     _one_of("model.fp8_recipe", cfg.model.fp8_recipe, FP8_RECIPES)
     _one_of("optim.decay", cfg.optim.decay, DECAYS)
     _one_of("grpo.curriculum", cfg.grpo.curriculum, CURRICULA)
+    _one_of("grpo.switch", cfg.grpo.switch, SWITCHES)
     _one_of("grpo.objective", cfg.grpo.objective, OBJECTIVES)
     _one_of("grpo.correction", cfg.grpo.correction, CORRECTIONS)
     for name, text in (("run_dir", cfg.run_dir), ("stage", cfg.stage), ("data.dir", cfg.data.dir)):
@@ -39,7 +41,7 @@ def validate(cfg: RunConfig, world_size: int) -> None:
     _check_batch(cfg, data_parallel_size(cfg, world_size))
     if cfg.task != "sft":
         _check_generation(cfg)
-    if cfg.task == "grpo":
+    if cfg.task in ("grpo", "mine"):
         _check_grpo(cfg)
 
 
@@ -191,6 +193,8 @@ def _check_grpo(cfg: RunConfig) -> None:
             f"grpo.wrong_at is {grpo.wrong_at} and grpo.right_at is {grpo.right_at}; they are pass rates with "
             "0 <= wrong_at < right_at <= 1"
         )
+    if grpo.switch == "plateau" and grpo.curriculum == "mined":
+        raise UserError("grpo.switch=plateau ends stage 1; with grpo.curriculum=mined set grpo.switch=steps")
     if grpo.objective == "paper" and grpo.updates_per_batch > 1:
         raise UserError(
             f"grpo.updates_per_batch is {grpo.updates_per_batch}, but the objective of the paper knows no importance "
@@ -233,6 +237,8 @@ def _check_numbers(cfg: RunConfig) -> None:
         # A group of one has no mean to compare with: every advantage would be 0.
         ("grpo.rollouts_per_prompt", cfg.grpo.rollouts_per_prompt, 2),
         ("grpo.mining_rollouts", cfg.grpo.mining_rollouts, 1),
+        ("grpo.remine_every", cfg.grpo.remine_every, 0),
+        ("grpo.refill", cfg.grpo.refill, 0),
         ("grpo.updates_per_batch", cfg.grpo.updates_per_batch, 1),
         ("grpo.kl_beta", cfg.grpo.kl_beta, 0),
         ("grpo.dual_clip", cfg.grpo.dual_clip, 0),
