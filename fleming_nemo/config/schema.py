@@ -192,7 +192,7 @@ class RunConfig:
     """One training run in one run directory."""
 
     task: str = "sft"
-    """`sft`, `grpo` or `evaluate`."""
+    """`sft`, `grpo`, `mine` (the mining of a stage 2 alone) or `evaluate`."""
     stage: str = "sft"
     """Name of the stage in reports: base, sft, grpo_stage1, grpo_stage2."""
     run_dir: str = "runs/sft"

@@ -193,6 +193,8 @@ def _check_grpo(cfg: RunConfig) -> None:
             f"grpo.wrong_at is {grpo.wrong_at} and grpo.right_at is {grpo.right_at}; they are pass rates with "
             "0 <= wrong_at < right_at <= 1"
         )
+    if cfg.task == "mine" and grpo.curriculum != "mined":
+        raise UserError("only a stage 2 mines; give a recipe with grpo.curriculum=mined, such as grpo_stage2_7b.py")
     if grpo.switch == "plateau" and grpo.curriculum == "mined":
         raise UserError("grpo.switch=plateau ends stage 1; with grpo.curriculum=mined set grpo.switch=steps")
     if grpo.objective == "paper" and grpo.updates_per_batch > 1:

@@ -46,12 +46,12 @@ def test_items_move_both_ways_and_none_is_lost(
     for seen in range(1, len(rounds) + 1):
         made = pools.split(cfg, items, ledger_of(*rounds[:seen]), frozenset(failed))
         roles = made.roles()
-        parts = (made.right, made.wrong, made.between, made.quarantine)
+        parts = (made.right, made.wrong, made.between, made.quarantined)
         assert set(roles) == set(NAMES) and sum(map(len, parts)) == len(NAMES)
         for name, correct in rounds[seen - 1].items():
             hopeless = name in failed and not any(r[name] for r in rounds[:seen])
             expected = "right" if correct >= 4 else "between" if correct > 1 else "wrong"
-            assert roles[name] == ("quarantine" if hopeless else expected)
+            assert roles[name] == ("quarantined" if hopeless else expected)
         row = pools.round_row(seen, "p", before, made)
         assert row["right"] + row["wrong"] + row["between"] + row["quarantined"] == len(NAMES)
         was = sum(role == "wrong" for role in before.values())
@@ -84,12 +84,12 @@ def test_quarantine_needs_both_witnesses_and_every_round() -> None:
     first, second = {f"q{n}": 0 for n in range(4)}, {"q0": 0, "q1": 0, "q2": 1, "q3": 8}
     failed = frozenset({"q0", "q2", "q3"})
     cfg = RunConfig()
-    assert [i.id for i in pools.split(cfg, items, ledger_of(first), failed).quarantine] == ["q0", "q2", "q3"]
+    assert [i.id for i in pools.split(cfg, items, ledger_of(first), failed).quarantined] == ["q0", "q2", "q3"]
     made = pools.split(cfg, items, ledger_of(first, second), failed)
-    assert [i.id for i in made.quarantine] == ["q0"]
+    assert [i.id for i in made.quarantined] == ["q0"]
     assert [i.id for i in made.wrong] == ["q1", "q2"]
     cfg.grpo.quarantine = False
-    assert not pools.split(cfg, items, ledger_of(first, second), failed).quarantine
+    assert not pools.split(cfg, items, ledger_of(first, second), failed).quarantined
 
 
 def test_the_review_file(tmp_path: Path) -> None:
@@ -129,8 +129,8 @@ def test_reports() -> None:
     told = pools.report(items, ledger, made)
     assert (told["right"], told["wrong"], told["between"], told["quarantined"]) == (1, 1, 1, 1)
     assert (told["policy_version"], told["rollouts_per_item"]) == ("policy_0", 8)
-    difficult = {"items": 3, "pass_rate": 1 / 8, "wrong": 1, "between": 1, "quarantine": 1}
+    difficult = {"items": 3, "pass_rate": 1 / 8, "wrong": 1, "between": 1, "quarantined": 1}
     assert told["by_difficulty"]["difficult"] == difficult
     assert told["wrong_by_turns"] == {"2": 1}
-    assert quarantine.report(cfg, made.quarantine, frozenset({"b"}))["items"] == ["b"]
+    assert quarantine.report(cfg, made.quarantined, frozenset({"b"}))["items"] == ["b"]
     assert "no somewhere/review.jsonl: nothing is quarantined" in quarantine.report(cfg, [], None)["note"]

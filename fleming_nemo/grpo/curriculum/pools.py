@@ -14,8 +14,10 @@ from typing import Any
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data.items import QAItem
 from fleming_nemo.grpo.curriculum.mixture import Pool
-from fleming_nemo.grpo.curriculum.quarantine import quarantined
+from fleming_nemo.grpo.curriculum import quarantine
 from fleming_nemo.grpo.ledger import Ledger
+
+ROLES = ("right", "wrong", "between", "quarantined")
 
 MOST_TURNS = 4
 """An item of the wrong pool comes at most so often in an epoch."""
@@ -38,7 +40,7 @@ class Split:
     right: list[QAItem]
     wrong: list[QAItem]
     between: list[QAItem]
-    quarantine: list[QAItem]
+    quarantined: list[QAItem]
     turns: list[int]
     """Of each item of `wrong`."""
 
@@ -47,9 +49,8 @@ class Split:
         return {"right": Pool(self.right), "wrong": Pool(self.wrong, self.turns)}
 
     def roles(self) -> dict[str, str]:
-        """Item id -> right, wrong, between or quarantine."""
-        names = ("right", "wrong", "between", "quarantine")
-        return {item.id: name for name in names for item in getattr(self, name)}
+        """Item id -> right, wrong, between or quarantined."""
+        return {item.id: name for name in ROLES for item in getattr(self, name)}
 
 
 def split(cfg: RunConfig, items: Sequence[QAItem], ledger: Ledger, failed: frozenset[str] | None) -> Split:
@@ -61,7 +62,7 @@ def split(cfg: RunConfig, items: Sequence[QAItem], ledger: Ledger, failed: froze
         failed: ids that failed the label check, None where there was none.
     """
     rate = {item.id: ledger.minings(item.id)[-1].pass_rate for item in items}
-    out = set(quarantined(rate, ledger, failed)) if failed and cfg.grpo.quarantine else set()
+    out = set(quarantine.quarantined(rate, ledger, failed)) if failed and cfg.grpo.quarantine else set()
     right = [item for item in items if rate[item.id] >= cfg.grpo.right_at]
     wrong = [item for item in items if rate[item.id] <= cfg.grpo.wrong_at and item.id not in out]
     between = [item for item in items if cfg.grpo.wrong_at < rate[item.id] < cfg.grpo.right_at]
@@ -69,7 +70,7 @@ def split(cfg: RunConfig, items: Sequence[QAItem], ledger: Ledger, failed: froze
         right=right,
         wrong=wrong,
         between=between,
-        quarantine=[item for item in items if item.id in out],
+        quarantined=[item for item in items if item.id in out],
         turns=[turns(item, ledger.failures(item.id, cfg.grpo.wrong_at)) for item in wrong],
     )
 
@@ -105,9 +106,4 @@ def round_row(step: int, policy: str, before: dict[str, str], made: Split) -> di
 
 
 def _sizes(made: Split) -> dict[str, int]:
-    return {
-        "right": len(made.right),
-        "wrong": len(made.wrong),
-        "between": len(made.between),
-        "quarantined": len(made.quarantine),
-    }
+    return {name: len(getattr(made, name)) for name in ROLES}

@@ -34,6 +34,9 @@ class Curriculum:
 
     The pools of stage 2 are a function of the ledger and of what the label check said when it was mined, so these
     two, the position in the stream of questions and the signs of the switch are all of its state.
+
+    Attributes:
+        rounds: what each mining of this stage found (`pools.round_row`), the first one included.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class Curriculum:
         self.ledger = Ledger()
         self.switch = Switch()
         self._position = 0  # in the stream of questions since the newest mining
-        self._rounds: list[dict[str, Any]] = []  # of mining in this stage
+        self.rounds: list[dict[str, Any]] = []  # of mining in this stage
         self._failed: frozenset[str] | None = None
         self._roles: dict[str, str] = {}
         if not self.mined:
@@ -75,7 +78,7 @@ class Curriculum:
     def mining_is_due(self, step: int) -> bool:
         """Whether the pool is to be mined anew before a step (from 0), as `grpo.remine_every` says."""
         every = self.cfg.grpo.remine_every
-        return self.mined and every > 0 and step % every == 0 and step != self._rounds[-1]["step"]
+        return self.mined and every > 0 and step % every == 0 and step != self.rounds[-1]["step"]
 
     def mine(self, step: int) -> None:
         """Mine with the current weights; the same weights find the same again after a kill."""
@@ -111,7 +114,7 @@ class Curriculum:
         state = {
             "switch": self.switch.state_dict(),
             "position": self._position,
-            "rounds": self._rounds,
+            "rounds": self.rounds,
             "failed_label_check": None if self._failed is None else sorted(self._failed),
         }
         return {"ledger": self.ledger.rows(), "curriculum": state}
@@ -120,7 +123,7 @@ class Curriculum:
         """Go on where `state_dict` was called."""
         self.ledger, state = Ledger(saved["ledger"]), saved["curriculum"]
         self.switch.load_state_dict(state["switch"])
-        self._position, self._rounds = state["position"], state["rounds"]
+        self._position, self.rounds = state["position"], state["rounds"]
         failed = state["failed_label_check"]
         self._failed = None if failed is None else frozenset(failed)
         if self.mined:
@@ -144,7 +147,7 @@ class Curriculum:
         self._failed = None if failed is None else failed & {item.id for item in self.items}
         made = self._split()
         policy = self.ledger.minings(self.items[0].id)[-1].policy
-        self._rounds = [*self._rounds, pools.round_row(step, policy, self._roles, made)]
+        self.rounds = [*self.rounds, pools.round_row(step, policy, self._roles, made)]
         self._position = 0
         self._mix(made)
 
@@ -157,9 +160,9 @@ class Curriculum:
         drawn = made.pools()
         for name in (name for name, pool in drawn.items() if not pool.items and self.folder.writer):
             print(f"{self.cfg.stage}: mining found no {name} question; all questions come from the other pool")
-        self._mixture = Mixture(drawn, self.cfg.grpo.mix, self.cfg.seed + SEED_OF_A_ROUND * (len(self._rounds) - 1))
+        self._mixture = Mixture(drawn, self.cfg.grpo.mix, self.cfg.seed + SEED_OF_A_ROUND * (len(self.rounds) - 1))
         told = pools.report(self.items, self.ledger, made)
-        told |= {"quarantine": quarantine.report(self.cfg, made.quarantine, self._failed), "rounds": self._rounds}
+        told |= {"quarantine": quarantine.report(self.cfg, made.quarantined, self._failed), "rounds": self.rounds}
         self.folder.write_json(MINING, told)
 
     def _check_coverage(self, file: Path) -> None:
