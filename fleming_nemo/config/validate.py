@@ -9,7 +9,7 @@ from fleming_nemo.config.overrides import nearest
 from fleming_nemo.config.presets import ARCHS, ArchShape
 from fleming_nemo.config.schema import RunConfig
 
-TASKS = ("sft", "grpo", "mine", "evaluate")
+TASKS = ("sft", "grpo", "mine", "drift", "evaluate")
 PRECISIONS = ("bf16", "fp8", "fp32")
 FP8_MULTIPLES = {"delayed": 16, "tensorwise": 16, "blockwise": 128, "mxfp8": 32}
 """What both sizes of an fp8 matrix divide by, the tokens of a rank among them."""
@@ -160,7 +160,7 @@ def _check_batch(cfg: RunConfig, dp: int) -> None:
             f"choose {_round_up(cfg.train.global_batch, per_pass)}"
         )
     prompts = cfg.grpo.prompts_per_step
-    if cfg.task == "grpo" and prompts % dp:
+    if cfg.task in ("grpo", "drift") and prompts % dp:
         raise UserError(
             f"grpo.prompts_per_step is {prompts}, which is not a multiple of the data-parallel size {dp}; "
             f"choose {_round_up(prompts, dp)}"

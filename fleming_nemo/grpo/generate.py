@@ -7,20 +7,17 @@ that were not banked yet are decoded in the same company as in a run that was ne
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data.items import QAItem
+from fleming_nemo.grpo.curriculum.refill import Numbered
 from fleming_nemo.parallel import groups
 from fleming_nemo.rollout import bank
 from fleming_nemo.rollout.bank import Bank, Groups
 from fleming_nemo.rollout.episodes import Episode, Examiner
 from fleming_nemo.rollout.types import Rollout, request_seed
-
-Numbered = Sequence[tuple[int, QAItem]]
-"""Questions with their number within the step."""
 
 
 class Generation:

@@ -97,6 +97,7 @@ def results(
     add("grpo killed early", "broken early", "sft", 1, "grpo")
     add("grpo restarted", "broken early", "grpo killed early", None, "grpo")
     add("grpo tp2", "other layout", "sft", None, "grpo", tp=2)
+    cases.append(Case("drift", work.drift, (folders["unbroken"] / "grpo",), after="grpo"))
     add("recorded", "recorded", "sft", None, "grpo", ("rollout.record=true", "eval.every=0"))
     for name, parallel in REPLAYS.items():
         replay = (f"rollout.replay={folders['recorded'] / 'grpo'}", "eval.every=0")
@@ -215,6 +216,16 @@ def test_a_recorded_run_is_trained_again_without_an_engine(
         )
         assert a["loss"] == pytest.approx(b["loss"], abs=1e-5)
         assert a["grad_norm"] == pytest.approx(b["grad_norm"], rel=1e-4)
+
+
+def test_at_learning_rate_0_engine_and_trainer_stay_as_close_as_they_were(
+    results: dict[str, Any], folders: dict[str, Path]
+) -> None:
+    told = value(results, "drift")
+    assert told["flat"] and told["steps"] == 4
+    found = json.loads((folders["unbroken"] / "grpo" / "drift_check" / "drift.json").read_text())
+    assert found["text"] == told["text"] and len(found["rows"]) == 4
+    assert all(0 < row["mismatch_max"] < 1e-4 for row in found["rows"]), "measured, and small"
 
 
 def test_a_checkpoint_belongs_to_a_number_of_ranks(results: dict[str, Any], folders: dict[str, Path]) -> None:
