@@ -29,7 +29,10 @@ def recipe() -> RunConfig:
         train=TrainConfig(steps=200, micro_batch=1, seq_length=2048 + 8192, save_every=10),
         rollout=RolloutConfig(temperature=1.0, max_response=8192, decode_batch=128),
         # 8 rollouts while questions are easy; stage 2 takes more, as in the paper.
-        grpo=GRPOConfig(prompts_per_step=256, rollouts_per_prompt=8, curriculum="easy_moderate", mix=[1, 1]),
+        # The paper switches when the reward is flat and sparse; 200 steps are the most it may take.
+        grpo=GRPOConfig(
+            prompts_per_step=256, rollouts_per_prompt=8, curriculum="easy_moderate", mix=[1, 1], switch="plateau"
+        ),
     )
 
 

@@ -90,6 +90,7 @@ def tiny(cfg: RunConfig) -> RunConfig:
     cfg.grpo.prompts_per_step = 6
     cfg.grpo.rollouts_per_prompt = 4
     cfg.grpo.mining_rollouts = 2
+    cfg.grpo.remine_every = min(cfg.grpo.remine_every, 2)
     cfg.eval.seeds = 1
     cfg.eval.limit = 16
     cfg.eval.every = 0

@@ -130,6 +130,10 @@ class RolloutConfig:
     """Longest response in tokens; longer ones count as truncated."""
     decode_batch: int = 256
     """Sequences decoded together by one model replica."""
+    record: bool = False
+    """Keep the rollouts of every step in RUN/bank, for `replay`; otherwise those of a checkpoint are dropped."""
+    replay: str = ""
+    """Run directory of a recorded run: train on its rollouts, without an engine and under any layout."""
 
 
 @dataclass
@@ -163,6 +167,16 @@ class GRPOConfig:
     """Mining: an item is right at this pass rate or above."""
     wrong_at: float = 0.125
     """Mining: an item is wrong at this pass rate or below."""
+    remine_every: int = 0
+    """Steps of stage 2 after which the pool is mined again with the policy of that moment; 0 = only at the start."""
+    quarantine: bool = True
+    """Keep items out of the wrong pool that the policy never got right and that failed the label check too
+    (`review.jsonl` in `data.dir`)."""
+    switch: str = "steps"
+    """End of stage 1: `steps` (`train.steps`), or `plateau`: before that, once the reward is flat and most groups
+    agree."""
+    refill: int = 0
+    """Replace groups whose rollouts are all right or all wrong by further questions, at most so many times a step."""
 
 
 @dataclass
@@ -182,7 +196,7 @@ class RunConfig:
     """One training run in one run directory."""
 
     task: str = "sft"
-    """`sft`, `grpo` or `evaluate`."""
+    """`sft`, `grpo`, `mine` (the mining of a stage 2 alone) or `evaluate`."""
     stage: str = "sft"
     """Name of the stage in reports: base, sft, grpo_stage1, grpo_stage2."""
     run_dir: str = "runs/sft"

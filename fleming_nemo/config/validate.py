@@ -9,13 +9,14 @@ from fleming_nemo.config.overrides import nearest
 from fleming_nemo.config.presets import ARCHS, ArchShape
 from fleming_nemo.config.schema import RunConfig
 
-TASKS = ("sft", "grpo", "evaluate")
+TASKS = ("sft", "grpo", "mine", "drift", "evaluate")
 PRECISIONS = ("bf16", "fp8", "fp32")
 FP8_MULTIPLES = {"delayed": 16, "tensorwise": 16, "blockwise": 128, "mxfp8": 32}
 """What both sizes of an fp8 matrix divide by, the tokens of a rank among them."""
 FP8_RECIPES = tuple(FP8_MULTIPLES)
 DECAYS = ("cosine", "linear", "wsd", "constant")
 CURRICULA = ("easy_moderate", "mined")
+SWITCHES = ("steps", "plateau")
 OBJECTIVES = ("paper", "grpo", "dr_grpo", "dapo", "gspo", "cispo")
 CORRECTIONS = ("auto", "none", "token", "sequence")
 SYNTHESES = ("graph", "drills")
@@ -29,6 +30,7 @@ def validate(cfg: RunConfig, world_size: int) -> None:
     _one_of("model.fp8_recipe", cfg.model.fp8_recipe, FP8_RECIPES)
     _one_of("optim.decay", cfg.optim.decay, DECAYS)
     _one_of("grpo.curriculum", cfg.grpo.curriculum, CURRICULA)
+    _one_of("grpo.switch", cfg.grpo.switch, SWITCHES)
     _one_of("grpo.objective", cfg.grpo.objective, OBJECTIVES)
     _one_of("grpo.correction", cfg.grpo.correction, CORRECTIONS)
     for name, text in (("run_dir", cfg.run_dir), ("stage", cfg.stage), ("data.dir", cfg.data.dir)):
@@ -37,9 +39,9 @@ def validate(cfg: RunConfig, world_size: int) -> None:
     _check_numbers(cfg)
     _check_model_split(cfg, ARCHS[cfg.model.arch])
     _check_batch(cfg, data_parallel_size(cfg, world_size))
-    if cfg.task != "sft":
+    if cfg.task != "sft" and not (cfg.task == "grpo" and cfg.rollout.replay):
         _check_generation(cfg)
-    if cfg.task == "grpo":
+    if cfg.task in ("grpo", "mine"):
         _check_grpo(cfg)
 
 
@@ -158,7 +160,7 @@ def _check_batch(cfg: RunConfig, dp: int) -> None:
             f"choose {_round_up(cfg.train.global_batch, per_pass)}"
         )
     prompts = cfg.grpo.prompts_per_step
-    if cfg.task == "grpo" and prompts % dp:
+    if cfg.task in ("grpo", "drift") and prompts % dp:
         raise UserError(
             f"grpo.prompts_per_step is {prompts}, which is not a multiple of the data-parallel size {dp}; "
             f"choose {_round_up(prompts, dp)}"
@@ -191,11 +193,18 @@ def _check_grpo(cfg: RunConfig) -> None:
             f"grpo.wrong_at is {grpo.wrong_at} and grpo.right_at is {grpo.right_at}; they are pass rates with "
             "0 <= wrong_at < right_at <= 1"
         )
+    if cfg.task == "mine" and grpo.curriculum != "mined":
+        raise UserError("only a stage 2 mines; give a recipe with grpo.curriculum=mined, such as grpo_stage2_7b.py")
+    if grpo.switch == "plateau" and grpo.curriculum == "mined":
+        raise UserError("grpo.switch=plateau ends stage 1; with grpo.curriculum=mined set grpo.switch=steps")
     if grpo.objective == "paper" and grpo.updates_per_batch > 1:
         raise UserError(
             f"grpo.updates_per_batch is {grpo.updates_per_batch}, but the objective of the paper knows no importance "
             "ratio and allows one update per batch; set it to 1 or grpo.objective to one with a ratio, such as dr_grpo"
         )
+    if cfg.rollout.replay and (grpo.remine_every or cfg.eval.every):
+        name = "grpo.remine_every" if grpo.remine_every else "eval.every"
+        raise UserError(f"rollout.replay trains without an engine, and {name} asks for one; set {name}=0")
     if grpo.dual_clip and (grpo.dual_clip <= 1 or grpo.objective in ("paper", "cispo")):
         raise UserError(
             f"grpo.dual_clip is {grpo.dual_clip} with grpo.objective={grpo.objective}; it must be above 1 (usual: 3), "
@@ -233,6 +242,8 @@ def _check_numbers(cfg: RunConfig) -> None:
         # A group of one has no mean to compare with: every advantage would be 0.
         ("grpo.rollouts_per_prompt", cfg.grpo.rollouts_per_prompt, 2),
         ("grpo.mining_rollouts", cfg.grpo.mining_rollouts, 1),
+        ("grpo.remine_every", cfg.grpo.remine_every, 0),
+        ("grpo.refill", cfg.grpo.refill, 0),
         ("grpo.updates_per_batch", cfg.grpo.updates_per_batch, 1),
         ("grpo.kl_beta", cfg.grpo.kl_beta, 0),
         ("grpo.dual_clip", cfg.grpo.dual_clip, 0),

@@ -6,6 +6,8 @@ Stages 1 and 2 are this same loop with other question pools and another group si
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,19 +18,20 @@ from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data import files
 from fleming_nemo.data.batch import check_length
 from fleming_nemo.data.chat import render_prompt
-from fleming_nemo.data.items import QAItem, read_items
-from fleming_nemo.data.tokenizer import ChatTokenizer
-from fleming_nemo.evaluation.run import evaluate, quick_accuracy
-from fleming_nemo.grpo import curriculum, mining, records, update
+from fleming_nemo.data.items import read_items
+from fleming_nemo.evaluation.run import evaluate_if_possible, quick_accuracy
+from fleming_nemo.grpo import records, update
+from fleming_nemo.grpo.curriculum import refill
+from fleming_nemo.grpo.curriculum.stage import Curriculum
 from fleming_nemo.grpo.drift import DriftGate
-from fleming_nemo.grpo.ledger import Ledger, entry
+from fleming_nemo.grpo.generate import Generation
+from fleming_nemo.grpo.ledger import entry
 from fleming_nemo.parallel import groups
 from fleming_nemo.reward.verify import reward
-from fleming_nemo.rollout.local import examiner
-from fleming_nemo.rollout.types import request_seed
-from fleming_nemo.training import checkpoint, throughput, watchdog
+from fleming_nemo.rollout.episodes import Episode
+from fleming_nemo.rollout.local import examiner, without_engine
+from fleming_nemo.training import throughput, watchdog
 from fleming_nemo.training.checkpoint import Checkpoints
-from fleming_nemo.training.engine import Engine
 from fleming_nemo.training.phases import Phases
 from fleming_nemo.training.progress import Steps, speeds
 from fleming_nemo.training.rundir import RunDirectory
@@ -48,17 +51,21 @@ def run(cfg: RunConfig) -> dict[str, Any]:
     run_directory.write_card(cfg, layout.sizes(), {"items_rl.jsonl": files.sha256(pool_file), "tokenizer": chat.sha256})
     # before a checkpoint of this run is loaded: mining is done with the policy of the stage before, and the reference
     # of a KL term are the weights that the stage starts with
-    questions, ledger = _questions(cfg, engine, chat, items, run_directory)
+    curriculum = Curriculum(cfg, engine, chat, items, run_directory)
+    curriculum.begin()
     updates = update.Updates(cfg, engine, chat)
     checkpoints = Checkpoints(engine, run_directory.path, cfg.train.keep_checkpoints)
     gate = DriftGate(cfg.grpo.max_mismatch)
-    judge = examiner(cfg, engine, chat)
+    judge = without_engine(cfg, chat) if cfg.rollout.replay else examiner(cfg, engine, chat)
+    generation = Generation(cfg, judge)
     state = checkpoints.resume()
     first, at_start = 0, None
     if state:
-        first, ledger, at_start = state["step"], Ledger(state["ledger"]), state["accuracy_at_start"]
+        first, at_start = state["step"], state["accuracy_at_start"]
+        curriculum.load_state_dict(state)
         engine.guard.load_state_dict(state["guard"])
         gate.load_state_dict(state["drift"])
+        generation.policy = state["policy"]
     elif cfg.eval.every:
         with watchdog.phase("evaluate"):
             at_start = quick_accuracy(cfg, engine, chat, 0)
@@ -67,32 +74,41 @@ def run(cfg: RunConfig) -> dict[str, Any]:
     speed = throughput.of_this_run(engine.shape, cfg.model.precision)
     scored_by = "heldout_accuracy" if cfg.eval.every else "reward"
     scores: list[float] = []  # since the newest checkpoint
-    progress = Steps(cfg.stage, first, steps)
+    progress = Steps(cfg.stage, first, first if curriculum.over else steps)
     for step in progress:
         phases = Phases(step + 1)
+        if curriculum.mining_is_due(step):
+            with phases("mine"):
+                curriculum.mine(step)
         with phases("generate"):
-            # numbered before they are dealt out: the number of ranks must not change what is sampled
-            drawn = list(enumerate(questions.draw(step, cfg.grpo.prompts_per_step)))[layout.dp_rank :: layout.dp]
-            asked = [
-                (item, [request_seed("train", cfg.seed, cfg.stage, step, n, item.id, k) for k in range(group_size)])
-                for n, item in drawn
-            ]
-            episodes_PG = judge.play(asked, cfg.rollout.temperature, step)
+            generation.begin_step(step)
+            batch = refill.fill(
+                cfg.grpo.prompts_per_step,
+                curriculum.draw,
+                partial(generation.play, step),
+                cfg.grpo.refill,
+                layout.dp_rank,
+                layout.dp,
+            )
         with phases("score"):
-            reward_PG = np.array([[reward(e.verdict) for e in group] for group in episodes_PG])
+            trained = batch.trained()
+            reward_PG = _rewards(trained.values(), group_size)
             advantage_PG = updates.objective.advantages(reward_PG)
-            mine = [
-                [update.sample(e, a, cfg.grpo.mask_truncated) for e, a in zip(group, row, strict=True)]
-                for group, row in zip(episodes_PG, advantage_PG, strict=True)
-            ]
+            mine = {
+                n: [update.sample(e, a, cfg.grpo.mask_truncated) for e, a in zip(group, row, strict=True)]
+                for (n, group), row in zip(trained.items(), advantage_PG, strict=True)
+            }
             # in the order of the questions, and on all ranks: one may have drawn much longer responses than another
-            parts = groups.gather_over_dp(mine)
-            batch_PG = [parts[n % layout.dp][n // layout.dp] for n in range(cfg.grpo.prompts_per_step)]
-            entries = [entry(group, f"{cfg.stage}/step_{step}", "train") for group in episodes_PG]
-            ledger.add(e for part in groups.gather_over_dp(entries) for e in part)
-            metrics = records.statistics(episodes_PG, reward_PG)
+            samples = {n: group for part in groups.gather_over_dp(mine) for n, group in part.items()}
+            batch_PG = [samples[n] for n in batch.chosen]
+            curriculum.record(batch.in_order(partial(entry, policy=f"{cfg.stage}/step_{step}", round_name="train")))
+            # of the questions as they were drawn: refilling would flatter the policy and hide what the switch looks for
+            metrics = records.statistics(batch.first(), _rewards(batch.first(), group_size))
+            metrics |= {"extra_prompts": batch.extra} if cfg.grpo.refill else {}
+            metrics |= curriculum.measure(step + 1, metrics["reward"], metrics["zero_variance"])
         lr = learning_rate(cfg.optim, step, steps)
         metrics = updates(batch_PG, lr, phases) | metrics
+        generation.trained(metrics["loss"], metrics["grad_norm"])
         gate.judge(step + 1, metrics["mismatch_kl"], metrics["mismatch_max"], run_directory.writer)
         if cfg.eval.every and (step + 1) % cfg.eval.every == 0:
             with phases("evaluate"):
@@ -103,46 +119,36 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         lengths = [len(s.tokens) for group in batch_PG for s in group]
         training = phases.seconds["logprobs"] + phases.seconds["update"]
         metrics |= {"lr": lr} | speed.row(lengths, phases.total(), training_seconds=training)
-        run_directory.log({"step": step + 1, "stage": cfg.stage, **metrics, "seconds": phases.row()})
-        run_directory.write_jsonl(f"rollouts/step_{step + 1}.jsonl", records.rollout_rows(episodes_PG, advantage_PG))
+        run_directory.log(
+            {"step": step + 1, "stage": cfg.stage, **metrics, "from_bank": generation.taken, "seconds": phases.row()}
+        )
+        run_directory.write_jsonl(
+            f"rollouts/step_{step + 1}.jsonl", records.rollout_rows([*trained.values()], advantage_PG)
+        )
         numbers = {"reward": f"{metrics['reward']:.3f}", "length": f"{metrics['response_length']:.0f}"}
         progress.show(step + 1, **numbers, **speeds(metrics))
         if scored_by in metrics:
             scores.append(metrics[scored_by])
-        if (step + 1) % cfg.train.save_every == 0 or step + 1 == steps:
+        last = step + 1 == steps or curriculum.over
+        if (step + 1) % cfg.train.save_every == 0 or last:
             with watchdog.phase("checkpoint"):
                 state = {
-                    "ledger": ledger.rows(),
+                    **curriculum.state_dict(),
                     "guard": engine.guard.state_dict(),
                     "drift": gate.state_dict(),
                     "accuracy_at_start": at_start,
+                    "policy": generation.policy,
                 }
                 checkpoints.save(step + 1, state, score=fmean(scores) if scores else None)
             scores = []
         checkpoints.poll()
+        generation.saved(checkpoints.newest)
+        if curriculum.over:
+            break
     checkpoints.close()
-    return evaluate(cfg, engine, chat, run_directory)
+    return evaluate_if_possible(cfg, engine, chat, run_directory)
 
 
-def _questions(
-    cfg: RunConfig, engine: Engine, chat: ChatTokenizer, items: list[QAItem], run_directory: RunDirectory
-) -> tuple[curriculum.Curriculum, Ledger]:
-    """The question pools of this stage and the ledger so far; mines once, at the first start of a stage 2."""
-    if cfg.grpo.curriculum == "easy_moderate":
-        return curriculum.Curriculum(curriculum.easy_and_moderate(items), cfg.grpo.mix, cfg.seed), Ledger()
-    mined = run_directory.path / "mined.json"
-    have = mined.is_file()
-    groups.barrier()  # all ranks look before rank 0 can write the file
-    if have:
-        ledger = Ledger(files.read_json(mined))
-    else:
-        ledger = Ledger(checkpoint.last_state(Path(cfg.model.weights)).get("ledger", []))
-        ledger.add(mining.mine(cfg, engine, chat, items, policy=cfg.model.weights))
-    entries = ledger.entries[-len(items) :]
-    pools = mining.split(cfg, items, entries)
-    for name in (name for name, pool in pools.items() if not pool and run_directory.writer):
-        print(f"{cfg.stage}: mining found no {name} question; all questions come from the other pool")
-    run_directory.write_json("mining.json", mining.report(cfg, items, entries, pools))
-    if not have:
-        run_directory.write_json("mined.json", ledger.rows())
-    return curriculum.Curriculum(pools, cfg.grpo.mix, cfg.seed), ledger
+def _rewards(groups_PG: Iterable[list[Episode]], group_size: int) -> np.ndarray:
+    """Rewards [P, G] of groups; P may be 0 on a rank whose questions were all replaced."""
+    return np.array([[reward(e.verdict) for e in group] for group in groups_PG]).reshape(-1, group_size)

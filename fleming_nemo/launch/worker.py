@@ -27,7 +27,13 @@ LAUNCHER_PID = "FLEMING_LAUNCHER_PID"
 RESULT = ".result.json"
 """What rank 0 hands to `launch.local`."""
 
-_RUNS = {"sft": "fleming_nemo.sft.run", "grpo": "fleming_nemo.grpo.run", "evaluate": "fleming_nemo.evaluation.run"}
+_RUNS = {
+    "sft": "fleming_nemo.sft.run",
+    "grpo": "fleming_nemo.grpo.run",
+    "mine": "fleming_nemo.grpo.curriculum.alone",
+    "drift": "fleming_nemo.grpo.drift_check",
+    "evaluate": "fleming_nemo.evaluation.run",
+}
 
 
 def run_worker(cfg: RunConfig) -> dict[str, Any]:

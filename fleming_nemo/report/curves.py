@@ -24,8 +24,14 @@ def grpo_charts(
         ("Entropy", "Mean entropy of the next token, in nats.", metric_chart("entropy", grpo, "entropy")),
         (
             "Groups without signal",
-            "Share of questions whose rollouts all earn the same reward, so that their advantage is zero.",
-            metric_chart("zero-variance", grpo, "zero_variance", True),
+            "Share of questions whose rollouts all earn the same reward, so that their advantage is zero; dashed: "
+            "smoothed, as the end of stage 1 is judged by.",
+            metric_chart("zero-variance", grpo, "zero_variance", True, dashed_field="zero_variance_ema"),
+        ),
+        (
+            "Slope of the reward",
+            "Per step, over the last steps of stage 1; below the dashed line it is within its noise.",
+            metric_chart("reward-slope", grpo, "reward_slope", dashed_field="reward_slope_noise", from_zero=False),
         ),
         (
             "Malformed and truncated",

@@ -49,6 +49,7 @@ def build_context(files: ReportFiles) -> dict[str, Any]:
         "funnel": _funnel(files.funnel),
         "sources": _sources(files.manifest),
         "manifest": flatten({key: value for key, value in (files.manifest or {}).items() if key != "sources"}),
+        "switch": next((stage.switch for stage in grpo if stage.switch), None),
         "mining": next((_mining(stage.mining) for stage in grpo if stage.mining), None),
         "groups": pick_questions(files.stages),
         "timing": [_timing(stage) for stage in files.stages if stage.metrics],
@@ -136,9 +137,15 @@ def _mining(mining: Mapping[str, Any]) -> dict[str, Any]:
     order = [tier for tier in TIERS if tier in tiers] + [tier for tier in tiers if tier not in TIERS]
     rows = []
     for title, pool in [("all questions", mining), *((tier, tiers[tier]) for tier in order)]:
-        counts = {kind: int(pool.get(kind, 0)) for kind in ("right", "between", "wrong")}
+        counts = {kind: int(pool.get(kind, 0)) for kind in ("right", "between", "wrong", "quarantined")}
         rows.append((title, counts, max(1, sum(counts.values())), pool.get("pass_rate")))
-    return {"rows": rows, "rollouts": mining.get("rollouts_per_item"), "policy": mining.get("policy_version")}
+    return {
+        "rows": rows,
+        "rollouts": mining.get("rollouts_per_item"),
+        "policy": mining.get("policy_version"),
+        "rounds": mining.get("rounds", []),
+        "quarantine": mining.get("quarantine"),
+    }
 
 
 def _timing(stage: StageFiles) -> dict[str, Any]:

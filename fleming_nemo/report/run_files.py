@@ -29,6 +29,7 @@ class StageFiles:
     metrics: list[Row] = field(default_factory=list)
     samples: list[Row] = field(default_factory=list)
     mining: Row | None = None
+    switch: Row | None = None
     card: Row | None = None
     config: str | None = None
 
@@ -145,6 +146,7 @@ def _read_stage(directory: Path, name: str | None) -> StageFiles:
         metrics=[metrics[step] for step in sorted(metrics)],
         samples=read_jsonl(directory / "eval_samples.jsonl", ("item_id", "question", "letter", "response", "outcome")),
         mining=read_json(directory / "mining.json"),
+        switch=read_json(directory / "switch.json"),
         card=read_json(directory / "card.json"),
         config=config.read_text(encoding="utf-8") if config.exists() else None,
     )

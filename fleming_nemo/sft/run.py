@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from fleming_nemo.config.schema import RunConfig
-from fleming_nemo.config.validate import can_generate
 from fleming_nemo.data.batch import Sample, check_length, micro_batches
 from fleming_nemo.data.corpus import Corpus, open_corpus
 from fleming_nemo.data.indexed.blend import Blend
 from fleming_nemo.data.packing import Pack
 from fleming_nemo.data.tokenizer import ChatTokenizer
-from fleming_nemo.evaluation.run import evaluate
+from fleming_nemo.evaluation.run import evaluate_if_possible
 from fleming_nemo.parallel import groups
 from fleming_nemo.sft.loss import cross_entropy
 from fleming_nemo.training import throughput, watchdog
@@ -31,15 +30,7 @@ from fleming_nemo.training.start import start
 
 def run(cfg: RunConfig) -> dict[str, Any]:
     """Task `sft`: train, then evaluate the final policy, if this layout can sample from it."""
-    trained = train(cfg)
-    if can_generate(cfg):
-        return evaluate(cfg, *trained)
-    if groups.rank() == 0:
-        print(
-            f"{cfg.stage}: not evaluated, generation needs pp=1, cp=1 and bf16 or fp32; run task=evaluate with "
-            f"model.weights={cfg.run_dir} under tp and dp"
-        )
-    return {"stage": cfg.stage, "steps": cfg.train.steps}
+    return evaluate_if_possible(cfg, *train(cfg))
 
 
 def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:

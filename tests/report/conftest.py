@@ -112,6 +112,11 @@ def grpo_metrics(stage: str, steps: int, start: float, end: float) -> list[dict]
                 "tokens_per_second": 5400 + rng.gauss(0, 150),
                 "seconds": {"generate": 1.9, "train": 0.8},
             }
+            | (
+                {"zero_variance_ema": 0.18 + 0.25 * done, "reward_slope": 1e-3, "reward_slope_noise": 4e-4}
+                if step > 19
+                else {}
+            )
             | ({"heldout_accuracy": start + 0.02 + (end - start) * rise + rng.gauss(0, 0.01)} if step % 20 == 0 else {})
         )
     return rows
@@ -160,15 +165,38 @@ def make_demo(root: Path) -> Path:
         "policy_version": "runs/demo/grpo_stage1",
         "rollouts_per_item": 8,
         "right": 512,
-        "wrong": 171,
+        "wrong": 160,
         "between": 217,
+        "quarantined": 11,
         "by_difficulty": {
-            "difficult": {"items": 300, "pass_rate": 0.312, "right": 73, "wrong": 114, "between": 113},
+            "difficult": {
+                "items": 300,
+                "pass_rate": 0.312,
+                "right": 73,
+                "wrong": 103,
+                "between": 113,
+                "quarantined": 11,
+            },
             "easy": {"items": 300, "pass_rate": 0.874, "right": 268, "wrong": 9, "between": 23},
             "moderate": {"items": 300, "pass_rate": 0.581, "right": 171, "wrong": 48, "between": 81},
         },
     }
+    mining["quarantine"] = {"note": "label check as data/review.jsonl has it", "count": 11, "items": ["q1"]}
+    row = {
+        "step": 0,
+        "right": 490,
+        "wrong": 190,
+        "between": 208,
+        "quarantined": 12,
+        "entered_wrong": 0,
+        "left_wrong": 0,
+    }
+    later = {"step": 40, "right": 512, "wrong": 160, "between": 217, "quarantined": 11}
+    mining["rounds"] = [row, later | {"entered_wrong": 21, "left_wrong": 51}]
     write_json(root / "grpo_stage2" / "mining.json", mining)
+    signs = {"zero_variance_ema": 0.56, "reward_slope": 2e-5, "reward_slope_noise": 4e-4}
+    rule = {"window": 20, "sparse_above": 0.5}
+    write_json(root / "grpo_stage1" / "switch.json", signs | {"acts": True, "reached": 120, "steps": 120, "rule": rule})
     write_json(
         root / "summary.json",
         {

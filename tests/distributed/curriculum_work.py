@@ -1,0 +1,37 @@
+"""Runs of the curriculum that die where it matters: in a mining, and at the step that ends stage 1."""
+
+import os
+import signal
+from collections.abc import Sequence
+from typing import Any
+from unittest import mock
+
+import work
+
+from fleming_nemo.config.schema import RunConfig
+from fleming_nemo.grpo import ledger
+from fleming_nemo.grpo.curriculum import mining, switch
+from fleming_nemo.grpo.ledger import Entry
+from fleming_nemo.parallel import groups
+from fleming_nemo.rollout.episodes import Episode
+
+
+def whole_run(cfg: RunConfig, kill_after: int | None = None, kill_in_mining_of: str = "") -> dict[str, Any]:
+    """`work.whole_run` with a switch that looks at a few steps; kills all ranks in the middle of a mining, if asked.
+
+    Args:
+        kill_in_mining_of: name of the policy whose mining is not survived.
+    """
+    counted = 0
+
+    def entry(episodes: Sequence[Episode], policy: str, round_name: ledger.Round) -> Entry:
+        nonlocal counted
+        counted += policy == kill_in_mining_of
+        if counted == 2:
+            groups.barrier()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return ledger.entry(episodes, policy, round_name)
+
+    patches = [mock.patch.object(switch, "WINDOW", 5), mock.patch.object(switch, "SPARSE_ABOVE", 0.1)]
+    with patches[0], patches[1], mock.patch.object(mining, "entry", entry):
+        return work.whole_run(cfg, kill_after)
