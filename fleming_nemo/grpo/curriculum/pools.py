@@ -13,8 +13,8 @@ from typing import Any
 
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data.items import QAItem
-from fleming_nemo.grpo.curriculum.mixture import Pool
 from fleming_nemo.grpo.curriculum import quarantine
+from fleming_nemo.grpo.curriculum.mixture import Pool
 from fleming_nemo.grpo.ledger import Ledger
 
 ROLES = ("right", "wrong", "between", "quarantined")
