@@ -72,6 +72,14 @@ def run(cfg: RunConfig) -> dict[str, Any]:
     speed = throughput.of_this_run(engine.shape, cfg.model.precision)
     scored_by = "heldout_accuracy" if cfg.eval.every else "reward"
     scores: list[float] = []  # since the newest checkpoint
+
+    def play(step: int, numbered: refill.Numbered) -> list[list[Episode]]:
+        asked = [
+            (item, [request_seed("train", cfg.seed, cfg.stage, step, n, item.id, k) for k in range(group_size)])
+            for n, item in numbered
+        ]
+        return judge.play(asked, cfg.rollout.temperature, step)
+
     progress = Steps(cfg.stage, first, first if curriculum.over else steps)
     for step in progress:
         phases = Phases(step + 1)
@@ -79,17 +87,8 @@ def run(cfg: RunConfig) -> dict[str, Any]:
             with phases("mine"):
                 curriculum.mine(step)
         with phases("generate"):
-
-            def play(numbered: refill.Numbered, step: int = step) -> list[list[Episode]]:
-                asked = [
-                    (item, [request_seed("train", cfg.seed, cfg.stage, step, n, item.id, k) for k in range(group_size)])
-                    for n, item in numbered
-                ]
-                return judge.play(asked, cfg.rollout.temperature, step)
-
-            batch = refill.fill(
-                cfg.grpo.prompts_per_step, curriculum.draw, play, cfg.grpo.refill, layout.dp_rank, layout.dp
-            )
+            sizes = cfg.grpo.prompts_per_step, cfg.grpo.refill
+            batch = refill.fill(*sizes, curriculum.draw, partial(play, step), layout.dp_rank, layout.dp)
         with phases("score"):
             trained = batch.trained()
             reward_PG = _rewards(trained.values(), group_size)
