@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fleming_nemo.parallel import groups
+from fleming_nemo.parallel import cpu_backend, groups
+from fleming_nemo.rollout.draw import draw
 from fleming_nemo.rollout.types import Request, Rollout
 from fleming_nemo.training import watchdog
-from fleming_nemo.training.logprobs import Sampling
 
 from megatron.core.inference.contexts import StaticInferenceContext  # isort: skip
 
@@ -85,13 +85,12 @@ class MegatronRollouts:
         logprobs_BT = np.zeros((len(requests), max_response), dtype=np.float32)
         length_B = np.full(len(requests), max_response)
         finished_B = np.zeros(len(requests), dtype=bool)
-        distribution = Sampling(temperature or 1.0, self.num_tokens)
         row_A = np.arange(len(requests))  # which request each running sequence belongs to
         done_A = np.zeros(len(requests), dtype=bool)
         for position in range(max_response):
             watchdog.beat()
-            logits_AV = distribution.logits(logits_AV, tp_rank=0)
-            token_A, logprob_A = _draw(logits_AV, torch.from_numpy(uniform[row_A, position]).to(device), temperature)
+            uniform_A = torch.from_numpy(uniform[row_A, position]).to(device)
+            token_A, logprob_A = draw(logits_AV[:, : self.num_tokens], uniform_A, temperature)
             running = ~done_A
             tokens_BT[row_A[running], position] = token_A.cpu().numpy()[running]
             logprobs_BT[row_A[running], position] = logprob_A.cpu().numpy()[running]
@@ -136,7 +135,8 @@ class MegatronRollouts:
         """Logits [A, V] of the last position, gathered over the tensor-parallel ranks."""
         start = cache.sequence_len_offset
         positions = torch.arange(start, start + ids_AT.size(1), device=ids_AT.device).expand_as(ids_AT)
-        logits = self.network(ids_AT, positions, valid_AK, inference_context=cache, runtime_gather_output=True)
+        with cpu_backend.bypassed():
+            logits = self.network(ids_AT, positions, valid_AK, inference_context=cache, runtime_gather_output=True)
         cache.sequence_len_offset += ids_AT.size(1)
         return logits[:, -1]
 
@@ -160,19 +160,6 @@ def _without_sequence_parallelism(network: Any) -> Iterator[None]:
 def _uniforms(seed: int, count: int) -> np.ndarray:
     """The random numbers of one request: its own counter-based stream, whatever it is batched with."""
     return np.random.Generator(np.random.Philox(key=seed)).random(count)
-
-
-def _draw(logits_AV: Tensor, uniform_A: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Sample by inverting the cumulative distribution (arg max at temperature 0); returns ids and log-probabilities."""
-    logp_AV = torch.log_softmax(logits_AV, -1)
-    if temperature == 0:
-        token_A = logp_AV.argmax(-1)
-    else:
-        # in whole numbers, whose sum is the same in any order; with train.deterministic CUDA sums nothing else up
-        cumulative_AV = (logp_AV.double().exp() * 2.0**50).long().cumsum(-1)
-        threshold_A1 = (uniform_A[:, None] * cumulative_AV[:, -1:]).long()
-        token_A = torch.searchsorted(cumulative_AV, threshold_A1, right=True)[:, 0].clamp_(max=logp_AV.size(-1) - 1)
-    return token_A, logp_AV.gather(1, token_A[:, None])[:, 0]
 
 
 def _select(cache: StaticInferenceContext, rows: Tensor) -> None:

@@ -80,7 +80,7 @@ class Prediction:
         """Log-probabilities of the batch's targets at the positions with mask 1, and at no others."""
         at = batch.mask_BT.nonzero(as_tuple=True)
         hidden_NH = self._whole()[at]
-        logp_N, entropy_N = _Spelled.apply(hidden_NH, self.weight_VH, batch.targets_BT[at], distribution)
+        logp_N, entropy_N = spelled(hidden_NH, self.weight_VH, batch.targets_BT[at], distribution)
         return TokenLogprobs(logp_N, entropy_N, batch.sequence_BT[at])
 
     def _whole(self) -> Tensor:
@@ -91,9 +91,12 @@ class Prediction:
         return tensor_parallel.copy_to_tensor_model_parallel_region(self.hidden_BTH)
 
 
-class _Spelled(torch.autograd.Function):
-    """(hidden [N, H], weight [V, H], targets [N], Sampling) -> log-probability [N] and entropy [N]."""
+def spelled(hidden_NH: Tensor, weight_VH: Tensor, targets_N: Tensor, distribution: Sampling) -> tuple[Tensor, Tensor]:
+    """Log-probability [N] of each target, differentiable, and entropy [N] in nats, without gradient."""
+    return _Spelled.apply(hidden_NH, weight_VH, targets_N, distribution)
 
+
+class _Spelled(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, hidden_NH: Tensor, weight_VH: Tensor, targets_N: Tensor, distribution: Sampling

@@ -27,6 +27,7 @@ LAYOUTS += [("nano", layout) for layout in ("tp2 pp2", "pp2 vp2", "packed pp2")]
 LAYOUTS += [("llama-tiny", "tp2 dp2")]
 MICRO_BATCHES = [("dp2", 1), ("dp2", 4), ("pp2", 4), ("cp2", 4)]
 BF16 = ("tp2+sp", "pp2", "packed cp2")
+UPDATES = ("packed cp2", "tp2+sp", "pp2 vp2", "dp2 overlap")
 LOPSIDED = ("tp2", "pp2", "cp2", "dp2", "packed dp2")
 
 
@@ -40,6 +41,10 @@ def results(harness: Harness, weights: dict[str, Path]) -> dict[str, Any]:
     for layout in BF16:
         cfg = config(arch, layout, "bf16")
         cases.append(Case(f"bf16 {layout}", work.both_objectives, (cfg, weights[arch], range(1))))
+    for layout in UPDATES:
+        cases.append(
+            Case(f"updates {layout}", work.several_updates, (config(arch, layout), weights[arch]), world(layout))
+        )
     for layout in LOPSIDED:
         cases.append(Case(f"lopsided {layout}", work.lopsided, (config(arch, layout), weights[arch])))
     for layout in ("tp2", "dp2"):
@@ -58,6 +63,12 @@ def alone(weights: dict[str, Path]) -> dict[tuple[str, str], work.Metrics]:
     }
 
 
+@pytest.fixture(scope="module")
+def updates_alone(weights: dict[str, Path]) -> dict[str, work.Metrics]:
+    """What one process reports."""
+    return work.updates_of_a_batch(tiny.config(), weights["qwen2.5-tiny"])
+
+
 def assert_equal(got: work.Metrics, expected: work.Metrics) -> None:
     for step, (g, e) in enumerate(zip(got, expected, strict=True)):
         assert g.keys() == e.keys()
@@ -70,6 +81,16 @@ def assert_equal(got: work.Metrics, expected: work.Metrics) -> None:
 @pytest.mark.parametrize(("arch", "layout"), LAYOUTS)
 def test_layout(arch: str, layout: str, kind: str, results: dict[str, Any], alone: Any) -> None:
     assert_equal(value(results, f"{arch} {layout}")[kind], alone[arch, kind])
+
+
+@pytest.mark.parametrize("layout", UPDATES)
+def test_several_updates_of_a_batch(
+    layout: str, results: dict[str, Any], updates_alone: dict[str, work.Metrics]
+) -> None:
+    """Ratios of tokens and of whole responses, clipping, a reference, truncated importance sampling."""
+    for name, expected in updates_alone.items():
+        assert_equal(value(results, f"updates {layout}")[name], expected)
+        assert all(row["clipped"] > 0 and row["reference_kl"] > 0 for row in expected[1:])
 
 
 @pytest.mark.parametrize("kind", ["sft", "grpo"])

@@ -3,7 +3,9 @@
 import hashlib
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -12,6 +14,7 @@ import torch
 
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.grpo import run as grpo_run
+from fleming_nemo.grpo.update import Updates
 from fleming_nemo.parallel import groups
 from fleming_nemo.reward.verify import Outcome, Verdict
 from fleming_nemo.rollout import episodes
@@ -20,6 +23,7 @@ from fleming_nemo.rollout.types import Request, Rollout
 from fleming_nemo.sft import run as sft_run
 from fleming_nemo.training import checkpoint
 from fleming_nemo.training.engine import Engine
+from fleming_nemo.training.phases import Phases
 from fleming_nemo.training.rundir import RunDirectory
 
 Metrics = list[dict[str, float]]
@@ -29,6 +33,24 @@ def both_objectives(cfg: RunConfig, folder: Path, steps: range = range(3), count
     """Steps of SFT, and as many of GRPO, each from the same weights, on `count` sequences each."""
     groups.init(cfg.parallel, seed=7)
     return {kind: tiny.train(tiny.engine(cfg, folder), kind, steps, count) for kind in ("sft", "grpo")}
+
+
+def several_updates(cfg: RunConfig, folder: Path) -> dict[str, Metrics]:
+    """`updates_of_a_batch` in process groups of its own."""
+    groups.init(cfg.parallel, seed=7)
+    return updates_of_a_batch(cfg, folder)
+
+
+def updates_of_a_batch(cfg: RunConfig, folder: Path) -> dict[str, Metrics]:
+    """Two batches with two updates each, a reference and a correction, under the objectives that need most for it."""
+    made = {}
+    for name in ("gspo", "dapo", "dr_grpo"):
+        cfg.grpo = replace(cfg.grpo, objective=name, kl_beta=0.1, updates_per_batch=2, correction="token")
+        engine = tiny.engine(cfg, folder)
+        updates = Updates(cfg, engine, SimpleNamespace(size=tiny.NUM_TOKENS, pad_id=0))  # type: ignore[arg-type]
+        batches = [tiny.samples(8, seed) for seed in range(2)]
+        made[name] = [updates([b[n : n + 2] for n in range(0, 8, 2)], 1e-3, Phases(1)) for b in batches]
+    return made
 
 
 def lopsided(cfg: RunConfig, folder: Path) -> Metrics:

@@ -194,16 +194,6 @@ def test_progress_counts_every_sequence(policy: tuple[Engine, Path]) -> None:
     assert seen == [4, 4, 4, 3]
 
 
-def test_tokens_of_zero_probability_are_not_drawn_at_the_edges() -> None:
-    """The random numbers next to 0 and 1, on a distribution whose first and last tokens cannot occur."""
-    logits_AV = torch.full((2, 6), -1e30)
-    logits_AV[:, 2:4] = 0.0
-    edges = torch.tensor([0.0, 1 - 2.0**-53], dtype=torch.float64)
-    token_A, logprob_A = megatron._draw(logits_AV, edges, 1.0)
-    assert token_A.tolist() == [2, 3]
-    assert logprob_A.tolist() == pytest.approx([np.log(0.5)] * 2)
-
-
 def test_shapes_hold_for_every_architecture(weights: dict[str, Path]) -> None:
     """The tied model that ships with the package has another head size than the tiny ones."""
     engine = tiny.engine(tiny.config("nano"), weights["nano"])
