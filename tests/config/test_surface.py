@@ -26,7 +26,8 @@ def test_configs_recipes_and_help_do_without_torch():
 import sys, runpy
 import fleming_nemo.config.validate, fleming_nemo.cli
 from fleming_nemo.launch.resolve import load_recipe, resolve
-for name in ("sft_7b", "sft_32b", "grpo_stage1_7b", "grpo_stage2_7b", "demo"):
+names = ("sft_7b", "sft_32b", "grpo_stage1_7b", "grpo_stage2_7b", "grpo_stage1_32b", "grpo_stage2_32b", "demo")
+for name in names:
     resolve(load_recipe(f"recipes/{name}.py"), tiny=True)
 heavy = [m for m in ("torch", "megatron", "matplotlib", "submitit") if m in sys.modules]
 assert not heavy, heavy
