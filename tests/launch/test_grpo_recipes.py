@@ -7,7 +7,7 @@ import sys
 import pytest
 from recipe_process import REPOSITORY, run
 
-TIMING = ("seconds", "tokens_per_second", "mfu")
+TIMING = ("seconds", "tokens_per_second", "mfu", "from_bank")
 
 
 def metrics(folder):
@@ -65,6 +65,23 @@ def test_a_stage_2_begins_with_what_was_mined_before_it(finished, tmp_path):
     assert metrics(tmp_path / "run") == metrics(by_itself)
     done = mine(recipe, "--tiny", f"run_dir={by_itself}")
     assert done.returncode == 2 and "run has mined already" in done.stderr, "another's mining is not written over"
+
+
+@pytest.mark.slow
+def test_the_drift_of_a_run(finished):
+    folder = finished("grpo_stage1_7b")
+    command = [sys.executable, "-m", "fleming_nemo.cli", "drift-check", str(folder), "--steps", "4"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert "KL(engine || trainer) per token" in done.stdout and ": flat" in done.stdout
+    assert len(json.loads((folder / "drift_check" / "drift.json").read_text())["rows"]) == 4
+
+
+def test_a_run_without_rollouts_has_no_drift(tmp_path):
+    (tmp_path / "config.yaml").write_text("task: sft\n")
+    command = [sys.executable, "-m", "fleming_nemo.cli", "drift-check", str(tmp_path)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "is a run of task sft; only GRPO has rollouts" in done.stderr
 
 
 @pytest.mark.parametrize(
