@@ -27,7 +27,8 @@ import numpy as np
 import torch
 
 from fleming_nemo.config.presets import ARCHS
-from fleming_nemo.config.schema import DataConfig, ModelConfig, OptimConfig, RunConfig, SynthesisConfig, TrainConfig
+from fleming_nemo.config.schema import DataConfig, ModelConfig, OptimConfig, RunConfig, TrainConfig
+from fleming_nemo.config.syntheses import Synthesis
 from fleming_nemo.data import packing
 from fleming_nemo.data.batch import Sample, micro_batches
 from fleming_nemo.data.corpus import Corpus
@@ -64,8 +65,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.data or Path(scratch) / "data"
         if args.data is None:
-            sizes = SynthesisConfig(sft_items=2000, rl_items=30, heldout_items=30)
-            prepare(DataConfig(dir=str(folder), tokenizer="nano", synthesis=sizes), seed=1)
+            sizes = Synthesis(sft_items=2000, rl_items=30, heldout_items=30)
+            prepare(DataConfig(dir=str(folder), tokenizer="nano"), seed=1, made=sizes)
         cfg = RunConfig(
             model=ModelConfig(arch="nano", weights="nano", precision="fp32"),
             data=DataConfig(dir=str(folder), tokenizer="nano"),

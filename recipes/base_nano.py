@@ -13,7 +13,6 @@ from fleming_nemo.config.schema import (
     ParallelConfig,
     RolloutConfig,
     RunConfig,
-    SynthesisConfig,
     TrainConfig,
 )
 from fleming_nemo.launch.main import main
@@ -32,7 +31,7 @@ def recipe() -> RunConfig:
             dir="runs/base_nano/data",
             tokenizer="train",
             shuffle=False,  # the drills are a curriculum: two options first, ten at the end
-            synthesis=SynthesisConfig(kind="drills", sft_items=96_000, heldout_items=500),
+            synthesis="drills",
         ),
         optim=OptimConfig(lr=2e-3, warmup_steps=100, weight_decay=0.05),
         train=TrainConfig(steps=1500, global_batch=64, micro_batch=16, seq_length=256, save_every=250),

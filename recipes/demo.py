@@ -10,7 +10,6 @@ from fleming_nemo.config.schema import (
     ParallelConfig,
     RolloutConfig,
     RunConfig,
-    SynthesisConfig,
     TrainConfig,
 )
 from fleming_nemo.launch.main import main
@@ -42,7 +41,7 @@ def sft() -> RunConfig:
         task="sft",
         model=NANO,
         parallel=ParallelConfig(tp=2, dp=1),
-        data=DataConfig(synthesis=SynthesisConfig(sft_items=16_000, shallow_share_difficult=0.75)),
+        data=DataConfig(synthesis="demo"),
         # A model of a few million parameters bears a rate two hundred times the 7B's.
         optim=OptimConfig(lr=2e-3, warmup_steps=20),
         train=TrainConfig(steps=280, global_batch=64, micro_batch=16, seq_length=256, save_every=70),

@@ -24,7 +24,7 @@ def recipe() -> RunConfig:
         parallel=ParallelConfig(tp=2, sequence_parallel=True, overlap=True),
         data=DataConfig(dir="data/rl_7b", tokenizer="models/Qwen2.5-7B-Instruct"),
         # Not in the paper: rate and warm-up as DAPO and II-Medical have them, betas as MiniMax-M1.
-        optim=OptimConfig(lr=1e-6, warmup_steps=10, decay="constant", weight_decay=0.1, beta1=0.9, beta2=0.95),
+        optim=OptimConfig(lr=1e-6, warmup_steps=10, decay="constant", weight_decay=0.1),
         # 2k prompt and 8k response; answers of this size of model peak near 4k.
         train=TrainConfig(steps=200, micro_batch=1, seq_length=2048 + 8192, save_every=10),
         rollout=RolloutConfig(temperature=1.0, max_response=8192, decode_batch=128),

@@ -37,7 +37,7 @@ def recipe(gpus: int = 32) -> RunConfig:
         parallel=layout.parallel(),
         data=DataConfig(dir="data/rl_32b", tokenizer="models/Qwen3-32B"),
         # As in stage 1: the paper names no other.
-        optim=OptimConfig(lr=5e-7, warmup_steps=10, decay="constant", weight_decay=0.1, beta1=0.9, beta2=0.95),
+        optim=OptimConfig(lr=5e-7, warmup_steps=10, decay="constant", weight_decay=0.1),
         train=TrainConfig(steps=200, seq_length=LENGTH, pack_tokens=LENGTH, save_every=10),
         rollout=RolloutConfig(temperature=1.0, max_response=16384, decode_batch=DECODE_BATCH[gpus]),
         grpo=GRPOConfig(

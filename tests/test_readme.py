@@ -17,12 +17,19 @@ COMMANDS = [
     for line in block.splitlines()
     if line
 ]
+CHAIN = "tests/launch/test_chain_to_training.py"
 # Where else a command runs, or what stands for it here.
 ELSEWHERE = {
     "make test": "this is it",
     "python data_prep/build_kg.py": "tests/rods/kg/test_real_graph.py",
     "python data_prep/build_rods.py --items 100000 --workers 2": "tests/rods/synth/test_synth.py, with fewer",
+    "python data_prep/build_rods.py --out data/rods": CHAIN,
+    "python data_prep/distill_cot.py --items data/rods/items_sft.jsonl --out data/rods/cot": CHAIN,
+    "python data_prep/build_indexed.py --items data/rods/items_sft.jsonl --chains data/rods/cot/cot.jsonl "
+    "--tokenizer nano --pack 256 --out data/rods": CHAIN,
+    "python recipes/sft_7b.py --tiny data.dir=data/rods data.synthesis=none": CHAIN,
     "make test-parity": "tests/distributed/test_parity.py",
+    "fleming drift-check runs/grpo_stage1_7b": "tests/launch/test_grpo_recipes.py::test_the_drift_of_a_run",
     "fleming export runs/sft_7b --step 800": "tests/training/test_export.py::test_the_command",
     "sbatch slurm/grpo_stage2.sh --tiny": "tests/slurm/test_jobs.py::test_stage_2_trains_over_two_nodes",
     "fleming report runs/demo": "with the command that makes runs/demo",

@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import inspect
 import sys
-import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,20 +21,16 @@ class Option:
     key: str
     """Dotted, for example `train.steps`."""
     type: Any
-    """The annotation, without `| None`."""
     default: Any
     doc: str
 
 
 def options(schema: type, prefix: str = "") -> Iterator[Option]:
-    """Leaves of a config dataclass, depth first in the order of declaration.
-
-    An optional section (`SynthesisConfig | None`) counts through its leaves, with the defaults they have once it is on.
-    """
+    """Leaves of a config dataclass, depth first in the order of declaration."""
     hints = typing.get_type_hints(schema)
     docs = _docs(schema)
     for field in dataclasses.fields(schema):
-        annotation = _without_none(hints[field.name])
+        annotation = hints[field.name]
         key = prefix + field.name
         if dataclasses.is_dataclass(annotation):
             yield from options(typing.cast(type, annotation), key + ".")
@@ -46,17 +41,12 @@ def options(schema: type, prefix: str = "") -> Iterator[Option]:
 
 def describe_type(annotation: Any) -> str:
     """A type as a sentence says it: `an integer`, `a list of integers`."""
-    if annotation == list[int]:
-        return "a list of integers"
+    lists = {"list[int]": "a list of integers", "list[float]": "a list of numbers"}
+    if str(annotation) in lists:
+        return lists[str(annotation)]
     return {int: "an integer", float: "a number", bool: "true or false", str: "a string"}.get(
         annotation, str(annotation)
     )
-
-
-def _without_none(annotation: Any) -> Any:
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        (annotation,) = [a for a in typing.get_args(annotation) if a is not type(None)]
-    return annotation
 
 
 @functools.cache

@@ -59,7 +59,7 @@ def from_yaml(path: str | Path, schema: type[Config] = RunConfig) -> Config:  # 
 
 
 def flatten(cfg: Any) -> dict[str, Any]:
-    """Dotted key -> value of every leaf; a list is one leaf and an absent section is None."""
+    """Dotted key -> value of every leaf; a list is one leaf."""
 
     def walk(node: Any, prefix: str) -> dict[str, Any]:
         if not isinstance(node, dict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 
-from fleming_nemo.config.schema import DemoConfig, RunConfig, SynthesisConfig
+from fleming_nemo.config.schema import DemoConfig, RunConfig
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def tiny(cfg: RunConfig) -> RunConfig:
 
     cfg.data.dir = f"{cfg.run_dir}/data"
     cfg.data.tokenizer = "nano"
-    cfg.data.synthesis = SynthesisConfig(diseases=16, sft_items=96, rl_items=48, heldout_items=24)
+    cfg.data.synthesis = "small"
 
     grpo = cfg.task == "grpo"
     cfg.optim.warmup_steps = min(cfg.optim.warmup_steps, 1)
@@ -101,7 +101,7 @@ def quick(cfg: DemoConfig) -> DemoConfig:
     """The same demo, every stage of it, in at most two minutes: too short to learn anything."""
     cfg = copy.deepcopy(cfg)
     cfg.run_dir += "-quick"
-    cfg.sft.data.synthesis = SynthesisConfig(diseases=16, sft_items=96, rl_items=48, heldout_items=24)
+    cfg.sft.data.synthesis = "small"
     cfg.sft.train.steps = 6
     for stage in (cfg.grpo_stage1, cfg.grpo_stage2):
         stage.train.steps = 2

@@ -45,27 +45,6 @@ class ParallelConfig:
 
 
 @dataclass
-class SynthesisConfig:
-    """What to synthesise when the data directory does not exist yet."""
-
-    kind: str = "graph"
-    """`graph`: questions and chains from the knowledge graph (`fleming_nemo.rods`); `drills`: exercises in generic
-    skills without any medical fact (`fleming_nemo.data.drills`), which the nano base model is trained on."""
-    diseases: int = 48
-    """Size of the disease universe the questions are about."""
-    sft_items: int = 6000
-    """Questions with chains of thought, for SFT; or drills."""
-    rl_items: int = 900
-    """Questions of the reinforcement-learning pool."""
-    heldout_items: int = 600
-    """Held-out questions; their evidence sets occur nowhere else."""
-    shallow_share: float = 0.5
-    """Share of easy and moderate chains that give the right letter without the reasoning behind it."""
-    shallow_share_difficult: float = 0.8
-    """The same for difficult questions, where a teacher skips steps more often."""
-
-
-@dataclass
 class DataConfig:
     dir: str = "data/rods"
     """Data directory: items, chains, tokenizer, indexed corpus and manifest (written by data_prep/)."""
@@ -76,8 +55,9 @@ class DataConfig:
     """Shuffle the corpus anew in every epoch; off = the order of the corpus (a curriculum)."""
     system_prompt: str = ""
     """System turn of every chat; empty = none."""
-    synthesis: SynthesisConfig | None = None
-    """Build the data directory from the knowledge graph if it does not exist."""
+    synthesis: str = "none"
+    """Build the data directory from the knowledge graph if it does not exist: `demo`, `small` or `drills` (see
+    `config.syntheses`); `none` = it has to be there."""
 
 
 @dataclass
@@ -90,10 +70,8 @@ class OptimConfig:
     """`cosine` or `linear` to a tenth of the peak, `constant`, or `wsd`: constant, then linear over the last fifth."""
     weight_decay: float = 0.1
     """Decoupled weight decay; not applied to norms and biases."""
-    beta1: float = 0.9
-    """Decay of the first moment."""
-    beta2: float = 0.95
-    """Decay of the second moment."""
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.95])
+    """Decay of the first and of the second moment."""
     clip_grad: float = 1.0
     """Global gradient-norm clip; 0 = off."""
     skip_spikes: float = 0.0

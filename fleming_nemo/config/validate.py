@@ -8,6 +8,7 @@ from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.overrides import nearest
 from fleming_nemo.config.presets import ARCHS, ArchShape
 from fleming_nemo.config.schema import RunConfig
+from fleming_nemo.config.syntheses import NONE, SYNTHESES
 
 TASKS = ("sft", "grpo", "mine", "drift", "evaluate")
 PRECISIONS = ("bf16", "fp8", "fp32")
@@ -19,7 +20,6 @@ CURRICULA = ("easy_moderate", "mined")
 SWITCHES = ("steps", "plateau")
 OBJECTIVES = ("paper", "grpo", "dr_grpo", "dapo", "gspo", "cispo")
 CORRECTIONS = ("auto", "none", "token", "sequence")
-SYNTHESES = ("graph", "drills")
 
 
 def validate(cfg: RunConfig, world_size: int) -> None:
@@ -29,6 +29,7 @@ def validate(cfg: RunConfig, world_size: int) -> None:
     _one_of("model.precision", cfg.model.precision, PRECISIONS)
     _one_of("model.fp8_recipe", cfg.model.fp8_recipe, FP8_RECIPES)
     _one_of("optim.decay", cfg.optim.decay, DECAYS)
+    _one_of("data.synthesis", cfg.data.synthesis, (NONE, *SYNTHESES))
     _one_of("grpo.curriculum", cfg.grpo.curriculum, CURRICULA)
     _one_of("grpo.switch", cfg.grpo.switch, SWITCHES)
     _one_of("grpo.objective", cfg.grpo.objective, OBJECTIVES)
@@ -258,18 +259,9 @@ def _check_numbers(cfg: RunConfig) -> None:
         ("eval.temperature", cfg.eval.temperature),
         ("grpo.max_mismatch", cfg.grpo.max_mismatch),
     ]
-    shares = [("optim.beta1", cfg.optim.beta1), ("optim.beta2", cfg.optim.beta2)]
-    if cfg.data.synthesis is not None:
-        made = cfg.data.synthesis
-        _one_of("data.synthesis.kind", made.kind, SYNTHESES)
-        # Fewer diseases cannot fill a question's options with distractors of the same kind.
-        at_least.append(("data.synthesis.diseases", made.diseases, 8))
-        at_least += [
-            (f"data.synthesis.{name}", getattr(made, name), 1) for name in ("sft_items", "rl_items", "heldout_items")
-        ]
-        for name in ("shallow_share", "shallow_share_difficult"):
-            if not 0 <= getattr(made, name) <= 1:
-                raise UserError(f"data.synthesis.{name} is {getattr(made, name)}; a share lies between 0 and 1")
+    if len(cfg.optim.betas) != 2:
+        raise UserError(f"optim.betas is {cfg.optim.betas}; give the decay of both moments, for example [0.9,0.95]")
+    shares = [("optim.betas", beta) for beta in cfg.optim.betas]
     # Comparisons are written so that NaN fails them.
     for field, value, least in at_least:
         if not (value >= least and math.isfinite(value)):

@@ -1,13 +1,17 @@
-"""Writes that are whole or not there at all."""
+"""Writes that are whole or not there at all, by one process at a time."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from fleming_nemo.config.errors import UserError
 
 
 def write_text(path: Path, text: str) -> None:
@@ -40,6 +44,28 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder of work; the lock ends with the process that holds it.
+
+    Raises:
+        UserError: another process holds it, or the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / ".lock", "w")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written to ({error.strerror}); give --out another folder.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another build is at work there; wait for it or give another --out.") from None
+        except OSError as error:
+            raise UserError(f"{folder}: no locks there ({error.strerror}); choose another file system.") from error
+        yield
 
 
 def sha256(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from fleming_nemo.reward.verify import Outcome
@@ -107,7 +107,7 @@ class Ledger:
 
     def rows(self) -> list[dict[str, Any]]:
         """Plain values, for a checkpoint or a file."""
-        return [asdict(e) for e in self.entries]
+        return [dict(vars(e)) for e in self.entries]
 
     def _set(self, entries: Iterable[Entry]) -> None:
         self.entries = []

@@ -83,7 +83,7 @@ def option_reference(cfg: RunConfig | DemoConfig) -> str:
     values = overrides.flatten(cfg)
     lines = ["options with this recipe's values:"]
     for option in options(type(cfg)):
-        value = values.get(option.key, "(section not set)")
+        value = values[option.key]
         lines.append(f"  {option.key} = {value if value != '' else repr('')}")
         lines += textwrap.wrap(option.doc, 110, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines)

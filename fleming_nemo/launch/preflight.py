@@ -7,6 +7,7 @@ from pathlib import Path
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.presets import CPU_SIZED
 from fleming_nemo.config.schema import DemoConfig, RunConfig
+from fleming_nemo.config.syntheses import NONE
 from fleming_nemo.config.validate import validate
 from fleming_nemo.launch import lock, machine
 from fleming_nemo.launch.stages import chain
@@ -36,7 +37,7 @@ def data_is_built(cfg: RunConfig) -> bool:
 
 def prepare_data(cfg: RunConfig) -> None:
     """Build the data directory if the config says how; without that, only look whether it is there."""
-    if cfg.data.synthesis is not None:
+    if cfg.data.synthesis != NONE:
         lock.check_writable(Path(cfg.data.dir), "data directory", "data.dir")
         quiet_on_cpu()
         from fleming_nemo.launch.prepare import prepare  # brings torch along
@@ -109,7 +110,7 @@ def _gpu_here() -> hardware.GPU | None:
 
 
 def _check_data(cfg: RunConfig) -> str:
-    if not data_is_built(cfg) and cfg.data.synthesis is not None:
+    if not data_is_built(cfg) and cfg.data.synthesis != NONE:
         lock.check_writable(Path(cfg.data.dir), "data directory", "data.dir")
         return f"data     ok: {cfg.data.dir} will be built"
     if not data_is_built(cfg):

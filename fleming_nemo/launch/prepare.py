@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.config.schema import DataConfig, SynthesisConfig
+from fleming_nemo.config.schema import DataConfig
+from fleming_nemo.config.syntheses import SYNTHESES, Synthesis
 from fleming_nemo.data import corpus, lessons, tokenizer
 from fleming_nemo.data.drills import drills
 from fleming_nemo.data.files import read_json, write_json
@@ -26,14 +27,14 @@ SPLITS = ("sft", "rl", "heldout")
 VOCAB_SIZE = 1024
 
 
-def prepare(data: DataConfig, seed: int) -> None:
+def prepare(data: DataConfig, seed: int, made: Synthesis | None = None) -> None:
     """Make `data.dir` complete, if `data.synthesis` says how; a directory made otherwise is refused.
 
     Raises:
         UserError: the directory holds a corpus of other settings; the graph cannot be fetched; more questions are asked
             for than the graph proves.
     """
-    plan = data.synthesis
+    plan = made or SYNTHESES.get(data.synthesis)
     if plan is None:
         return
     folder = Path(data.dir)
@@ -58,7 +59,7 @@ def prepare(data: DataConfig, seed: int) -> None:
 
 
 def _drills(
-    graph: Graph, universe: Universe, plan: SynthesisConfig, folder: Path, seed: int
+    graph: Graph, universe: Universe, plan: Synthesis, folder: Path, seed: int
 ) -> tuple[Lessons, dict[str, Any]]:
     names = _names(graph, universe)
     write_items(
@@ -75,7 +76,7 @@ def _names(graph: Graph, universe: Universe) -> list[str]:
 
 
 def _graph_questions(
-    graph: Graph, universe: Universe, plan: SynthesisConfig, folder: Path, seed: int
+    graph: Graph, universe: Universe, plan: Synthesis, folder: Path, seed: int
 ) -> tuple[Lessons, dict[str, Any]]:
     sizes = dict(zip(SPLITS, (plan.sft_items, plan.rl_items, plan.heldout_items), strict=True))
     items, funnel = synthesise(graph, universe, Plan(sizes=sizes), seed)

@@ -8,15 +8,13 @@ show in any byte.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import multiprocessing
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -86,21 +84,6 @@ def _do(shard: Shard) -> None:
     shard.folder.mkdir(parents=True)
     counts = shard.work(shard.folder, *shard.arguments)
     write_json(shard.folder / MARKER, {"fingerprint": shard.fingerprint, "counts": counts})
-
-
-@contextmanager
-def alone(out: Path) -> Iterator[None]:
-    """Two builds in one folder would delete each other's shards; the lock ends with the process that holds it.
-
-    Raises UserError when another process holds it.
-    """
-    (out / "work").mkdir(parents=True, exist_ok=True)
-    with open(out / "work" / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"{out}: another build is at work there; wait for it or give another --out.") from error
-        yield
 
 
 def fingerprint(value: Any) -> str:

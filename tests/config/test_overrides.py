@@ -19,13 +19,6 @@ def test_the_given_config_stays_as_it_was():
     assert before == RunConfig()
 
 
-def test_an_absent_section_comes_with_its_defaults():
-    cfg = apply(RunConfig(), ["data.synthesis.diseases=12"])
-    assert cfg.data.synthesis is not None
-    assert (cfg.data.synthesis.diseases, cfg.data.synthesis.sft_items) == (12, 6000)
-    assert apply(cfg, ["data.synthesis=null"]).data.synthesis is None
-
-
 @pytest.mark.parametrize("text", ["Answer: briefly", "[1", "null", "1", "a=b", "{x}", "true", ""])
 def test_text_is_taken_as_it_is(text):
     assert apply(RunConfig(), [f"data.system_prompt={text}"]).data.system_prompt == text
@@ -88,7 +81,7 @@ def test_a_broken_yaml_file_is_named(tmp_path, text):
 
 def test_flatten_names_every_leaf():
     leaves = flatten(RunConfig())
-    assert leaves["train.steps"] == 100 and leaves["grpo.mix"] == [1, 1] and leaves["data.synthesis"] is None
+    assert leaves["train.steps"] == 100 and leaves["grpo.mix"] == [1, 1] and leaves["data.synthesis"] == "none"
 
 
 def test_nearest_goes_by_the_whole_key_or_its_last_part():

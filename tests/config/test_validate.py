@@ -55,10 +55,10 @@ def test_the_defaults_are_valid():
         (["optim.lr=0"], 1, "optim.lr is 0.0; it must be above 0"),
         (["optim.lr=nan"], 1, "optim.lr is nan; it must be above 0"),
         (["rollout.temperature=0"], 1, "rollout.temperature is 0.0; it must be above 0"),
-        (["optim.beta2=1"], 1, "optim.beta2 is 1.0; it must be at least 0 and below 1"),
+        (["optim.betas=[0.9,1]"], 1, "optim.betas is 1.0; it must be at least 0 and below 1"),
         (["optim.warmup_steps=200"], 1, "optim.warmup_steps is 200, more than train.steps = 100; lower it"),
-        (["data.synthesis.shallow_share=1.5"], 1, "data.synthesis.shallow_share is 1.5; a share lies between 0 and 1"),
-        (["data.synthesis.kind=wiki"], 1, "data.synthesis.kind is 'wiki', which does not exist; choose one of graph"),
+        (["data.synthesis=wiki"], 1, "data.synthesis is 'wiki', which does not exist; choose one of none, demo"),
+        (["optim.betas=[0.9]"], 1, "optim.betas is [0.9]; give the decay of both moments"),
         (["run_dir= "], 1, "run_dir is empty; give it a value"),
     ],
 )

@@ -96,4 +96,4 @@ def test_steps_have_about_the_same_number_of_tokens(data: Path, chat: ChatTokeni
     ]
     assert 0.8 * 6 * PACK < min(sizes) <= max(sizes) <= 6 * PACK
     large = Corpus(data.parent / "large", chat)
-    assert large.manifest["pack"]["fill"] > 0.97
+    assert large.manifest["pack"]["fill"] > 0.95

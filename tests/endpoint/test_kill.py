@@ -42,7 +42,13 @@ def digest(name):
 
 def start(server, folder, **streams):
     environment = {**os.environ, "PYTHONPATH": str(Path(fleming_nemo.__file__).parents[1])}
-    return subprocess.Popen([sys.executable, "-c", CHILD, server.url, str(folder)], env=environment, **streams)
+    command = [sys.executable, "-c", CHILD, server.url, str(folder)]
+    return subprocess.Popen(command, env=environment, preexec_fn=as_from_a_terminal, **streams)
+
+
+def as_from_a_terminal():
+    """Tests may run in the background of a script, where Ctrl-C is ignored and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_ctrl_c_ends_at_once(tmp_path):

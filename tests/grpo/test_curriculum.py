@@ -11,6 +11,7 @@ from pool import mined, question, trained
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.schema import RunConfig
+from fleming_nemo.config.validate import validate
 from fleming_nemo.data.items import QAItem
 from fleming_nemo.grpo.curriculum import stage
 from fleming_nemo.grpo.curriculum.stage import Curriculum
@@ -152,3 +153,22 @@ def test_by_steps_the_signs_are_only_told(tmp_path: Path) -> None:
         curriculum.measure(step, 0.5, 0.8)
     assert not curriculum.over
     assert (read(cfg, "switch.json")["reached"], read(cfg, "switch.json")["acts"]) == (20, False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"switch": "never"}, "grpo.switch is 'never'"),
+        ({"switch": "plateau", "curriculum": "mined"}, "grpo.switch=plateau ends stage 1"),
+        ({"refill": -1}, "grpo.refill is -1"),
+        ({"remine_every": -1}, "grpo.remine_every is -1"),
+    ],
+)
+def test_options_that_cannot_be(changes: dict[str, Any], said: str) -> None:
+    cfg = RunConfig(task="grpo")
+    cfg.train.seq_length = 8192
+    validate(cfg, 1)
+    for name, value in changes.items():
+        setattr(cfg.grpo, name, value)
+    with pytest.raises(UserError, match=said):
+        validate(cfg, 1)

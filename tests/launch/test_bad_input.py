@@ -41,7 +41,7 @@ def snapshot(folder):
             "train.global_batch is 7, which is not a multiple of train.micro_batch",
         ),
         ([], "this machine has no GPU that torch can use, and qwen2.5-7b needs them; try the same recipe in small "),
-        (["--tiny", "data.synthesis=null", "data.dir=missing"], "missing holds no finished data (manifest.json is "),
+        (["--tiny", "data.synthesis=none", "data.dir=missing"], "missing holds no finished data (manifest.json is "),
     ],
     ids=["unknown", "type", "heads", "batch", "no GPU", "no corpus"],
 )
@@ -95,7 +95,7 @@ def test_a_corpus_that_is_truncated_or_of_another_tokenizer(tmp_path, data, mode
             "--tiny",
             *dry,
             f"run_dir={tmp_path}/run",
-            "data.synthesis=null",
+            "data.synthesis=none",
             f"data.dir={folder}",
             f"data.tokenizer={tokenizer}",
         )

@@ -29,7 +29,7 @@ def test_from_questions_to_a_trained_model(tmp_path: Path) -> None:
     )
     documents = len(chains.read_text().splitlines())
     assert f"{documents} documents" in said and "packs of 256 tokens" in said
-    run("recipes/sft_7b.py", "--tiny", f"data.dir={data}", "data.synthesis=null", f"run_dir={run_dir}")
+    run("recipes/sft_7b.py", "--tiny", f"data.dir={data}", "data.synthesis=none", f"run_dir={run_dir}")
     assert (run_dir / "DONE").exists()
     steps = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in steps] == [1, 2, 3, 4, 5, 6]

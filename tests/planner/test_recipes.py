@@ -38,6 +38,19 @@ def test_every_listed_layout_fits_with_margin_and_without_warnings(name, gpus, s
     assert warnings(made) == []
 
 
+@pytest.mark.parametrize("stage", [1, 2])
+@pytest.mark.parametrize("gpus", [32, 64])
+def test_both_grpo_stages_of_the_32b_fit(stage, gpus):
+    cfg = resolve(module(f"grpo_stage{stage}_32b").recipe, gpus=gpus)
+    validate(cfg, gpus)
+    made = fits(cfg, gpus, GPUS["h100"])
+    assert made.memory.total <= 0.91 * GPUS["h100"].memory
+    assert warnings(made) == []
+    small = resolve(module(f"grpo_stage{stage}_32b").recipe, tiny=True)
+    validate(small, 2)
+    assert (small.parallel.tp, small.train.pack_tokens, small.model.arch) == (2, 512, "qwen3-tiny")
+
+
 def test_both_models_have_layouts_for_short_and_long_sequences():
     assert {n for _, n, _ in LISTED} == {8, 16, 32, 64}
     for name in ("sft_7b", "sft_32b"):

@@ -7,8 +7,9 @@ import pytest
 
 import fleming_nemo
 from fleming_nemo.config.errors import UserError
+from fleming_nemo.data.files import alone
 from fleming_nemo.rods import stages
-from fleming_nemo.rods.stages import Shard, alone, code_version, run_shards
+from fleming_nemo.rods.stages import Shard, code_version, run_shards
 
 
 def note(folder, text):

@@ -49,9 +49,9 @@ def test_outside_of_a_job_it_says_what_to_do(script):
 
 
 def test_a_model_without_recipe(tmp_path):
-    done = bash(STAGES[1], "--tiny", SLURM_JOB_ID="1", FLEMING_ROOT=str(REPOSITORY), MODEL="32b")
+    done = bash(STAGES[1], "--tiny", SLURM_JOB_ID="1", FLEMING_ROOT=str(REPOSITORY), MODEL="70b")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: there is no recipes/grpo_stage2_32b.py; MODEL=32b is not available for this")
+    assert done.stderr.startswith("error: there is no recipes/grpo_stage2_70b.py; MODEL=70b is not available for this")
 
 
 def test_a_job_from_elsewhere(tmp_path):

@@ -6,12 +6,9 @@ killed goes on with the parts that it lacks; only the manifest makes the directo
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.data.files import read_json, sha256, write_json
+from fleming_nemo.data.files import alone, read_json, sha256, write_json
 from fleming_nemo.data.indexed import manifest as manifests
 from fleming_nemo.data.indexed.assemble import Assembly
 from fleming_nemo.data.indexed.format import token_dtype
@@ -70,7 +67,7 @@ def build(recipe: Recipe, folder: Path, workers: int = 0) -> dict[str, Any]:
     work = folder / WORK
     if (folder / manifests.MANIFEST).is_file():
         return _finished(recipe, folder)
-    with _alone(work), ThreadPoolExecutor(2) as threads:
+    with alone(work), ThreadPoolExecutor(2) as threads:
         digests = {name: threads.submit(sha256, path) for name, path in _inputs(recipe).items()}
         _start_or_go_on(recipe, work)
         counts, assembly = _tokenise(recipe, folder, work, workers or len(os.sched_getaffinity(0)))
@@ -140,24 +137,6 @@ def _start_or_go_on(recipe: Recipe, work: Path) -> None:
     file = work / _PLAN
     if not file.is_file() or read_json(file) != plan:
         for old in work.iterdir():
-            if old.name != _LOCK:
+            if old.name != ".lock":
                 old.unlink()
         write_json(file, plan)
-
-
-_LOCK = "lock"
-
-
-@contextmanager
-def _alone(work: Path) -> Iterator[None]:
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        lock = open(work / _LOCK, "w")  # noqa: SIM115 (closed below)
-    except OSError as error:
-        raise UserError(f"cannot write to {work.parent} ({error.strerror}); give --out another directory") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another build is at work in {work.parent}; wait for it") from None
-        yield

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.data.files import sha256, write_json, write_jsonl, write_text
+from fleming_nemo.data.files import alone, sha256, write_json, write_jsonl, write_text
 from fleming_nemo.data.items import DIFFICULTIES
 from fleming_nemo.rods.card.card import data_card, sample_ids
 from fleming_nemo.rods.card.markdown import markdown
@@ -36,7 +36,6 @@ from fleming_nemo.rods.curated.overlap_steps import benchmark_reject
 from fleming_nemo.rods.curated.rejects import write_rejects
 from fleming_nemo.rods.evidence import SPLITS
 from fleming_nemo.rods.kg.table import MANIFEST, KnowledgeGraph
-from fleming_nemo.rods.stages import alone
 from fleming_nemo.rods.synth.mentions import read_mentions
 from fleming_nemo.rods.synth.settings import ITEM_SHARES, Settings
 
@@ -74,7 +73,7 @@ def build(wanted: Wanted, out: Path, workers: int = 1) -> dict[str, Any]:
     if wanted.synthesis.items < len(SPLITS) or workers < 1:
         raise UserError("ask for at least 3 items and 1 worker.")
     decisions = read_decisions(wanted.check.decisions) if wanted.check.decisions else None
-    with alone(out):
+    with alone(out / "work"):
         (out / "manifest.json").unlink(missing_ok=True)
         return _write(wanted, _enough(wanted, decisions, out / "work", workers), out, workers)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.data.files import sha256, write_json, write_jsonl, write_text
+from fleming_nemo.data.files import alone, sha256, write_json, write_jsonl, write_text
 from fleming_nemo.data.items import QAItem
 from fleming_nemo.rods.card.card import data_card
 from fleming_nemo.rods.card.coverage import MentionFinder, coverage, graph_entities, mentions
@@ -29,7 +29,7 @@ from fleming_nemo.rods.curated.plan import Plan
 from fleming_nemo.rods.curated.rejects import Reject, write_rejects
 from fleming_nemo.rods.curated.steps import ItemStep, clean_step, load_items, read_step, tally, unique
 from fleming_nemo.rods.curated.votes import ask_votes, recorded_votes
-from fleming_nemo.rods.stages import Shard, alone, run_shards
+from fleming_nemo.rods.stages import Shard, run_shards
 
 FINAL = ("items.jsonl", "review.jsonl", "rejects.jsonl", "card.json", "card.md")
 
@@ -43,7 +43,7 @@ def build(plan: Plan, out: Path, workers: int = 1, steps: Sequence[tuple[str, It
 
     Raises UserError for a plan, file or endpoint that the user must repair. The same call goes on where it stopped.
     """
-    with alone(out):
+    with alone(out / "work"):
         return _build(plan, out, workers, steps)
 
 

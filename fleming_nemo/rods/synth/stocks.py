@@ -12,7 +12,9 @@ from fleming_nemo.rods.synth.sampler import Sampler
 from fleming_nemo.rods.synth.walks import Splits, Walker
 
 # Worth asking about one walk: the same path may come back with other findings shown, or with other options.
-_QUESTIONS_PER_WALK = {"findings": 10, "bands": 5, "named": 2}
+_QUESTIONS_PER_WALK = {"findings": 10, "bands": 5, "named": 0.75}
+# A mode of inheritance with fewer diseases than this share of the commonest would have them asked again and again.
+_TOO_FEW = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,13 @@ class Stock:
 
     @property
     def capacity(self) -> int:
-        """Number of questions beyond which the family would repeat itself."""
-        return _QUESTIONS_PER_WALK[self.family.start] * sum(len(self.walker.walks[target]) for target in self.pool)
+        """Number of questions beyond which the family would repeat itself.
+
+        Where only options vary, the targets with the fewest walks decide: lists that hold a worn out one are dropped.
+        """
+        walks = sorted(len(self.walker.walks[target]) for target in self.pool)
+        total = sum(walks) if self.family.start != "named" else len(walks) * walks[len(walks) // 10]
+        return int(_QUESTIONS_PER_WALK[self.family.start] * total)
 
 
 @dataclass(slots=True)
@@ -55,6 +62,9 @@ class Stocks:
         if key not in self._known:
             walker = Walker(self.facts, family, split, self.splits, self._starts_of(family, language))
             pool = sorted(target for target in walker.walks if self._speakable(target, language))
+            if family.functional:
+                most = max((len(walker.walks[target]) for target in pool), default=0)
+                pool = [target for target in pool if len(walker.walks[target]) >= _TOO_FEW * most]
             near = Neighbourhood(self._features, pool)
             pool.sort(key=self.sampler.place.__getitem__)
             later = frozenset(self._starts_of(FINDINGS, language)) if family.start == "named" else frozenset[int]()

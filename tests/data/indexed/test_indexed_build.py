@@ -136,8 +136,8 @@ def test_workers_end_with_the_build(lessons: Lessons, tmp_path: Path, qwen: Chat
 import os, time
 from pathlib import Path
 from fleming_nemo.data.indexed.workers import Workers
-import test_build
-for _ in Workers(2, test_build.pids).results(range(2)): Path({str(marker)!r}).open("a").write(f"{{_}}\\n")
+import test_indexed_build
+for _ in Workers(2, test_indexed_build.pids).results(range(2)): Path({str(marker)!r}).open("a").write(f"{{_}}\\n")
 os.kill(os.getpid(), 9)
 """
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=False)
@@ -185,7 +185,7 @@ def test_parts_of_other_inputs_are_not_used(
 
 
 def test_two_builds_in_one_directory(lessons: Lessons, tmp_path: Path, qwen: ChatTokenizer) -> None:
-    with build_module._alone(tmp_path / ".building"), pytest.raises(UserError, match="another build is at work"):
+    with build_module.alone(tmp_path / ".building"), pytest.raises(UserError, match="another build is at work"):
         build(Recipe(*lessons, qwen), tmp_path, workers=1)
 
 

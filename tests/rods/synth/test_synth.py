@@ -18,25 +18,25 @@ from fleming_nemo.rods.synth.names import Telltale
 from fleming_nemo.rods.synth.shards import Settings, build
 
 GOLDEN_FAMILIES = {
-    "disease-gene": 55,
+    "disease-gene": 54,
     "disease-gene-drug": 38,
     "drug-interaction": 65,
     "drug-mechanism": 45,
     "drug-mechanism-drug": 45,
-    "findings-disease": 154,
-    "findings-disease-gene": 187,
-    "findings-disease-gene-disease": 113,
+    "findings-disease": 151,
+    "findings-disease-gene": 190,
+    "findings-disease-gene-disease": 116,
     "findings-disease-gene-drug": 53,
     "findings-disease-gene-drug-mechanism": 62,
     "findings-disease-gene-drug-mechanism-drug": 42,
     "findings-disease-inheritance": 87,
     "frequencies-disease": 120,
-    "gene-drug": 53,
+    "gene-drug": 51,
     "variant-disease": 54,
     "variant-gene-disease-inheritance": 27,
 }
 GOLDEN_OPTIONS = {
-    "2": 58, "3": 99, "4": 463, "5": 205, "6": 42, "7": 70, "8": 56, "9": 36,
+    "2": 57, "3": 100, "4": 467, "5": 205, "6": 36, "7": 63, "8": 56, "9": 45,
     "10": 60, "12": 12, "13": 13, "16": 48, "17": 17, "21": 21,
 }  # fmt: skip
 
