@@ -1,11 +1,14 @@
 """Overlap filters against their peers: duplicates in a corpus, and copies of benchmark questions in it.
 
-Peers of decontamination: the scan of all pairs with rapidfuzz's `fuzz.ratio` >= 95, extrapolated from a random sample
-of training items, each against every benchmark question (with `process.extract` and a cutoff as Open Thoughts does,
-with rapidfuzz's fastest call `cdist`, and as a plain loop), and HuatuoGPT-o1's rule of 64 characters in common. Times
-are CPU seconds of all processes together, and seconds on the clock. The corpora are invented; with
---eval, accuracy is measured on real questions: one half of every file is the benchmark, the other half, without exact
-copies, is the corpus that should stay.
+Peers of decontamination: the scan of all pairs with rapidfuzz's `fuzz.ratio` >= 95 on the question, and HuatuoGPT-o1's
+rule of 64 characters in common. Open Thoughts and m1 (which copied it) run the scan as `process.extract` with
+`score_cutoff=95`; rapidfuzz's fastest call, `cdist`, and a plain loop stand beside it. The scan is extrapolated from a
+random sample of training items, each against every benchmark question, one half timed before ours and one after. Times
+are CPU seconds of all processes together, and seconds on the clock.
+
+The corpora are invented; with --eval, accuracy is measured on real questions: one half of every file is the benchmark,
+the other half, without exact copies, is the corpus that should stay. Precision counts every removal that nobody planted
+as wrong, though many are real near copies that a file has between its own halves (--report writes them down).
 
     pip install rapidfuzz
     python benchmarks/rods.py --items 200000 --benchmark 15000 --workers 2
@@ -17,25 +20,23 @@ import argparse
 import random
 import resource
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from rapidfuzz import fuzz, process
-from rods_corpus import Exam
+from rods_accuracy import RATIO, accuracy, halves, overlapping
+from rods_corpus import Exam, Wards
 
 from fleming_nemo.config.errors import reported
 from fleming_nemo.rods.overlap.decontaminate import decontaminate
-from fleming_nemo.rods.overlap.entries import Entry, read_benchmarks
-from fleming_nemo.rods.overlap.exact import drop_exact_duplicates, exact_key
+from fleming_nemo.rods.overlap.entries import Entry, read_benchmark, read_benchmarks
+from fleming_nemo.rods.overlap.exact import drop_exact_duplicates
+from fleming_nemo.rods.overlap.files import benchmark_files
 from fleming_nemo.rods.overlap.index import BenchmarkIndex
 from fleming_nemo.rods.overlap.near import drop_near_duplicates
-from fleming_nemo.rods.overlap.planted import MORE_KINDS, SIX_KINDS, plant
 
 Result = TypeVar("Result")
-RATIO = 95
-WINDOW = 64
 
 
 def main() -> None:
@@ -43,12 +44,13 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=200_000, help="training items (default: %(default)s)")
     parser.add_argument("--benchmark", type=int, default=15_000, help="benchmark questions (default: %(default)s)")
     parser.add_argument(
-        "--sample", type=int, default=200, help="items in the sample of the scan (default: %(default)s)"
+        "--sample", type=int, default=400, help="items in the sample of the scan (default: %(default)s)"
     )
     parser.add_argument("--planted", type=int, default=1000, help="planted copies of six kinds (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes of ours (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of corpora and copies (default: %(default)s)")
     parser.add_argument("--eval", type=Path, help="folder of benchmark files (*.jsonl, *.jsonl.gz) in the item schema")
+    parser.add_argument("--own", type=Path, help="JSONL file of synthetic items, which should all stay next to --eval")
     parser.add_argument("--report", type=Path, help="write the removed real items that nobody planted to this file")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     args = parser.parse_args()
@@ -57,17 +59,26 @@ def main() -> None:
         corpus, benchmark = exam.questions(args.items, "item"), exam.questions(args.benchmark, "asked")
         duplicates(corpus, args.workers, args.seed)
         speed(corpus, benchmark, args)
+        accuracy("invented questions", {"invented": benchmark}, corpus[:20_000], args)
+        wards = Wards(args.seed)
+        accuracy(
+            "patients from one template", {"wards": wards.questions(1000, "asked")}, wards.questions(9000, "item"), args
+        )
         if args.eval:
-            files = sorted(p for p in args.eval.iterdir() if p.name.endswith((".jsonl", ".jsonl.gz")))
-            benchmarks, rejects = read_benchmarks(files)
-            print(
-                f"\nreal questions: {', '.join(f'{n} {len(e)}' for n, e in benchmarks.items())}; "
-                f"{len(rejects)} bad rows"
-            )
-            asked, stay = halves(benchmarks, args.seed)
-        else:
-            asked, stay = {"invented": benchmark}, corpus[:20_000]
-        accuracy(asked, stay, args)
+            real(args)
+
+
+def real(args: argparse.Namespace) -> None:
+    """Accuracy on the questions of real benchmark files."""
+    benchmarks, rejects = read_benchmarks(benchmark_files([args.eval]))
+    found = ", ".join(f"{name} {len(entries)}" for name, entries in benchmarks.items())
+    print(f"\nreal questions: {found}; {len(rejects)} bad rows")
+    asked, stay = halves(benchmarks, args.seed)
+    accuracy("halves of real benchmarks", asked, stay, args, args.report)
+    if args.own:
+        items, bad = read_benchmark(args.own)
+        result = decontaminate(items, BenchmarkIndex(benchmarks), args.workers)
+        print(f"\n{args.own.name}: {result.counts['removed']} of {len(items)} own items removed; {len(bad)} bad rows")
 
 
 def timed(work: Callable[[], Result]) -> tuple[Result, float, float]:
@@ -104,97 +115,37 @@ def duplicates(corpus: Sequence[Entry], workers: int, seed: int) -> None:
     print(f"  items removed that nobody planted: {sum(not name.startswith(('x-', 'n-')) for name in gone)}")
 
 
-def speed(corpus: Sequence[Entry], benchmark: Sequence[Entry], args: argparse.Namespace) -> None:
-    """Ours on everything, the scan on a sample."""
-    index, cpu_index, clock_index = timed(lambda: BenchmarkIndex({"asked": benchmark}))
-    result, cpu, clock = timed(lambda: decontaminate(corpus, index, args.workers))
-    print(f"\ndecontamination of {len(corpus)} items against {len(benchmark)} questions")
-    print(f"  ours: index {cpu_index:.1f} s CPU, items {cpu:.1f} s CPU; {clock_index + clock:.1f} s on the clock")
-    print(f"  ours: {args.workers} processes, {result.counts['removed']} items removed")
-    ours = cpu_index + cpu
-    asked = [e.question for e in benchmark]
-    sample = [e.question for e in random.Random(args.seed).sample(list(corpus), min(args.sample, len(corpus)))]
-    scale = len(corpus) / len(sample)
-    _, scan, _ = timed(lambda: [process.extract(q, asked, scorer=fuzz.ratio, score_cutoff=RATIO) for q in sample])
-    _, fast, _ = timed(lambda: process.cdist(sample, asked, scorer=fuzz.ratio, score_cutoff=RATIO, workers=1))
+def scans(sample: Sequence[str], asked: Sequence[str]) -> dict[str, float]:
+    """CPU seconds of the scan of some questions in three ways; the plain loop from one question in twenty."""
     few = sample[: max(1, len(sample) // 20)]
-    _, plain, _ = timed(lambda: [sum(fuzz.ratio(q, other) >= RATIO for other in asked) for q in few])
-    plain *= len(sample) / len(few)
-    for name, spent in (("extract with cutoff", scan), ("cdist with cutoff", fast), ("plain loop, no cutoff", plain)):
-        whole = spent * scale
-        print(
-            f"  rapidfuzz, {name}: {whole:.0f} s CPU, from {spent:.2f} s for {len(sample)}; {whole / ours:.0f} x ours"
-        )
-    _, windows, _ = timed(lambda: overlapping(corpus, benchmark))
-    print(f"  64 characters (set):     {windows:.1f} s CPU")
-
-
-def overlapping(items: Sequence[Entry], benchmark: Sequence[Entry]) -> set[str]:
-    """Ids of items whose question has 64 characters in a row in common with a benchmark question."""
-    seen = {text[at : at + WINDOW] for text in (e.question for e in benchmark) for at in range(len(text) - WINDOW + 1)}
+    _, extract, _ = timed(lambda: [process.extract(q, asked, scorer=fuzz.ratio, score_cutoff=RATIO) for q in sample])
+    _, cdist, _ = timed(lambda: process.cdist(sample, asked, scorer=fuzz.ratio, score_cutoff=RATIO, workers=1))
+    _, loop, _ = timed(lambda: [sum(fuzz.ratio(q, other) >= RATIO for other in asked) for q in few])
     return {
-        e.id for e in items if any(e.question[at : at + WINDOW] in seen for at in range(len(e.question) - WINDOW + 1))
+        "extract with cutoff (as peers run it)": extract,
+        "cdist with cutoff": cdist,
+        "plain loop, no cutoff": loop * len(sample) / len(few),
     }
 
 
-def alike(items: Sequence[Entry], benchmark: Sequence[Entry]) -> set[str]:
-    """Ids of items that the rapidfuzz scan finds."""
+def speed(corpus: Sequence[Entry], benchmark: Sequence[Entry], args: argparse.Namespace) -> None:
+    """Ours on everything, the scan on a sample."""
     asked = [e.question for e in benchmark]
-    return {e.id for e in items if process.extractOne(e.question, asked, scorer=fuzz.ratio, score_cutoff=RATIO)}
-
-
-def halves(benchmarks: dict[str, list[Entry]], seed: int) -> tuple[dict[str, list[Entry]], list[Entry]]:
-    """One half of every benchmark to be asked, and the other halves without exact copies of what is asked."""
-    asked: dict[str, list[Entry]] = {}
-    rest: list[Entry] = []
-    for name, entries in benchmarks.items():
-        mixed = random.Random(seed).sample(entries, len(entries))
-        asked[name] = mixed[: len(mixed) // 2]
-        rest += mixed[len(mixed) // 2 :]
-    keys = {exact_key(e) for entries in asked.values() for e in entries}
-    return asked, [e for e in rest if exact_key(e) not in keys]
-
-
-def accuracy(asked: dict[str, list[Entry]], stay: list[Entry], args: argparse.Namespace) -> None:
-    """Recall per kind of copy, and what else was removed."""
-    benchmark = [e for entries in asked.values() for e in entries]
-    index = BenchmarkIndex(asked)
-    six = plant(benchmark, SIX_KINDS, args.planted, args.seed)
-    more = [
-        (k, o, e._replace(id=f"more-{e.id}")) for k, o, e in plant(benchmark, MORE_KINDS, args.planted // 2, args.seed)
-    ]
-    found = {}
-    result = decontaminate([*stay, *(e for _, _, e in six + more)], index, args.workers)
-    found["ours"] = {row["id"] for row in result.removed}
-    items = [*stay, *(e for _, _, e in six + more)]
-    found[f"ratio >= {RATIO}"] = alike(items, benchmark)
-    found[f"{WINDOW} characters"] = overlapping(items, benchmark)
-    print(f"\n{len(six)} copies of six kinds and {len(more)} of more kinds among {len(stay)} other items, "
-          f"{len(benchmark)} benchmark questions")  # fmt: skip
-    print(f"| {'kind':22} | copies |" + "".join(f" {name:>13} |" for name in found))
-    totals = Counter(kind for kind, _, _ in six + more)
-    for kind, total in totals.items():
-        shares = [sum(e.id in ids for k, _, e in six + more if k == kind) / total for ids in found.values()]
-        print(f"| {kind:22} | {total:6} |" + "".join(f" {share:13.3f} |" for share in shares))
-    others = {e.id for e in stay}
-    for title, copies in (("recall, six kinds", six), ("recall, all kinds", six + more)):
-        shares = [sum(e.id in ids for _, _, e in copies) / len(copies) for ids in found.values()]
-        print(f"| {title:22} | {len(copies):6} |" + "".join(f" {share:13.3f} |" for share in shares))
-    wrong = [len(ids & others) for ids in found.values()]
-    print(f"| {'other items removed':22} | {len(stay):6} |" + "".join(f" {count:13} |" for count in wrong))
-    if args.report:
-        write_report(args.report, [r for r in result.removed if r["id"] in others], {e.id: e for e in stay + benchmark})
-
-
-def write_report(path: Path, rows: list[dict], entries: dict[str, Entry]) -> None:
-    """Pairs to judge by eye: many are real near copies that the benchmark has between its own halves."""
-    with open(path, "w", encoding="utf-8") as out:
-        for row in rows:
-            hit = row["hits"][0]
-            ours, theirs = entries[row["id"]], entries[hit["id"]]
-            out.write(f"{hit['reason']} | question {hit['question']} | options {hit['options']} | {hit['span']}\n")
-            out.write(f"  item      {ours.question} {list(ours.options)}\n")
-            out.write(f"  benchmark {theirs.question} {list(theirs.options)}\n")
+    sample = [e.question for e in random.Random(args.seed).sample(list(corpus), min(args.sample, len(corpus)))]
+    half = len(sample) // 2
+    before = scans(sample[:half], asked)
+    index, cpu_index, clock_index = timed(lambda: BenchmarkIndex({"asked": benchmark}))
+    result, cpu, clock = timed(lambda: decontaminate(corpus, index, args.workers))
+    after = scans(sample[half:], asked)
+    print(f"\ndecontamination of {len(corpus)} items against {len(benchmark)} questions")
+    print(f"  ours: index {cpu_index:.1f} s CPU, items {cpu:.1f} s CPU; {clock_index + clock:.1f} s on the clock")
+    print(f"  ours: {args.workers} processes, {result.counts['removed']} items removed")
+    for name, spent in before.items():
+        whole = (spent + after[name]) / len(sample) * len(corpus)
+        ratio = whole / (cpu_index + cpu)
+        print(f"  rapidfuzz, {name}: {whole:.0f} s CPU, {ratio:.0f} x ours (from {len(sample)} items)")
+    _, windows, _ = timed(lambda: overlapping(corpus, benchmark))
+    print(f"  64 characters (set):     {windows:.1f} s CPU")
 
 
 if __name__ == "__main__":

@@ -62,3 +62,36 @@ class Exam:
     def questions(self, count: int, prefix: str) -> list[Entry]:
         """`count` questions with ids made of `prefix`."""
         return [self.question(f"{prefix}-{number}") for number in range(count)]
+
+
+_SIGNS = (
+    "fever cough headache rash jaundice haematuria ataxia polyuria dyspnoea syncope diplopia dysphagia melena oedema "
+    "palpitations tinnitus vertigo alopecia pruritus photophobia hoarseness amenorrhoea galactorrhoea nystagmus ptosis "
+    "tremor haemoptysis chorea trismus xerostomia"
+)
+_DISEASES = (
+    "sarcoidosis tuberculosis lymphoma gout malaria pneumonia asthma migraine meningitis cirrhosis acromegaly "
+    "psoriasis pemphigus scleroderma dermatomyositis haemochromatosis amyloidosis porphyria listeriosis brucellosis "
+    "botulism leprosy syphilis tetanus measles rubella scurvy pellagra rickets silicosis"
+)
+
+
+class Wards:
+    """Vignettes of one template from few words: every question resembles every other, and none is a copy."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = random.Random(seed)
+
+    def question(self, name: str) -> Entry:
+        """Three of thirty signs, four of thirty diseases."""
+        rng = self._rng
+        first, second, third = rng.sample(_SIGNS.split(), 3)
+        text = (
+            f"A {rng.randint(18, 80)}-year-old {rng.choice(('man', 'woman'))} presents with {first}, {second} and "
+            f"{third} for {rng.randint(2, 9)} days. What is the most likely diagnosis?"
+        )
+        return Entry(name, text, tuple(disease.capitalize() for disease in rng.sample(_DISEASES.split(), 4)))
+
+    def questions(self, count: int, prefix: str) -> list[Entry]:
+        """`count` questions with ids made of `prefix`."""
+        return [self.question(f"{prefix}-{number}") for number in range(count)]

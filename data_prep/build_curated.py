@@ -15,7 +15,6 @@ from pathlib import Path
 from fleming_nemo.config.errors import UserError, reported
 from fleming_nemo.rods.curated.build import build
 from fleming_nemo.rods.curated.mapping import builtin_mappings
-from fleming_nemo.rods.curated.overlap_steps import overlap_steps
 from fleming_nemo.rods.curated.plan import read_plan
 
 
@@ -39,7 +38,7 @@ def main() -> None:
         if args.workers < 1:
             raise UserError(f"--workers {args.workers}: expected at least 1.")
         plan = read_plan(args.plan)
-        card = build(plan, args.out, args.workers, overlap_steps(plan, args.workers))
+        card = build(plan, args.out, args.workers)
         print(f"{card['items']} items in {args.out}; see {args.out / 'card.md'}")
 
 

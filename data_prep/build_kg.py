@@ -10,15 +10,14 @@ and reason) and manifest.json. The same inputs give the same bytes; a stopped bu
 """
 
 import argparse
-import os
 from pathlib import Path
 
 from fleming_nemo.config.errors import UserError, reported
+from fleming_nemo.endpoint import options
 from fleming_nemo.rods.kg.build import Input, build, packaged
 from fleming_nemo.rods.kg.registry import SOURCES
 from fleming_nemo.rods.kg.tables_input import tables_input
 from fleming_nemo.rods.kg.text.agent import text_input
-from fleming_nemo.rods.kg.text.endpoint import Endpoint
 
 
 def main() -> None:
@@ -32,12 +31,7 @@ def main() -> None:
     parser.add_argument(
         "--text", type=Path, help="folder of .txt, .md or MediaWiki .xml pages to extract relations from"
     )
-    parser.add_argument("--endpoint", help="base of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1")
-    parser.add_argument("--model", help="model that the endpoint serves")
-    key = "environment variable that holds the key, if the endpoint wants one (default: %(default)s)"
-    parser.add_argument("--key-variable", default="OPENAI_API_KEY", help=key)
-    parser.add_argument("--workers", type=int, default=8, help="questions at a time (default: %(default)s)")
-    parser.add_argument("--timeout", type=float, default=120, help="seconds for one answer (default: %(default)s)")
+    options.add(parser)
     parser.add_argument("--max-pages", type=int, help="stop the walk after this many pages (default: all)")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     args = parser.parse_args()
@@ -58,11 +52,10 @@ def inputs(args: argparse.Namespace) -> list[Input]:
     if args.text:
         if not (args.endpoint and args.model):
             raise UserError("--text needs --endpoint and --model, the server that extracts the relations.")
-        if args.workers < 1 or args.timeout <= 0 or (args.max_pages is not None and args.max_pages < 1):
-            raise UserError("--workers, --timeout and --max-pages must be positive.")
-        key = os.environ.get(args.key_variable, "")
-        endpoint = Endpoint(args.endpoint, args.model, args.out / "answers", key, timeout_s=args.timeout)
-        found.append(text_input(args.text, endpoint, args.workers, args.max_pages, list(found)))
+        if args.max_pages is not None and args.max_pages < 1:
+            raise UserError(f"--max-pages {args.max_pages}: expected at least 1.")
+        endpoint, budget = options.read(args)
+        found.append(text_input(args.text, endpoint, args.out / "answers", budget, args.max_pages, list(found)))
     return found
 
 

@@ -1,34 +1,62 @@
 #!/usr/bin/env python3
-"""Write a verified chain of thought for every item of a file.
+"""Write verified chains of thought for the questions of a file: the cold start's training data.
 
-    python data_prep/distill_cot.py --items data/rods/items_sft.jsonl --out data/rods/cot.jsonl
+    python data_prep/distill_cot.py --items data/rods/items_sft.jsonl --out data/cot
+    python data_prep/distill_cot.py --items data/curated/items.jsonl --out data/cot-curated --teacher endpoint \
+        --endpoint http://127.0.0.1:8000/v1 --model NAME --mode passk --k 4 --refine-rounds 3
 
-The only teacher so far is the offline one that reads its reasoning off the graph ("graph-offline").
+The graph teacher puts the proofs of synthetic questions into words and needs no model. A model behind an endpoint is
+either given the answer (rationalise) or not (passk), and refines what was refused. --out gets cot.jsonl,
+rejected.jsonl, attempts.jsonl, funnel.json and card.json. A run that was stopped goes on when the same command is
+given again.
 """
 
 import argparse
 from pathlib import Path
 
-from fleming_nemo.config.errors import reported
-from fleming_nemo.data.items import read_items
-from fleming_nemo.distill.graph_teacher import SHALLOW_SHARE, save_chains, write_chains
+from fleming_nemo.config.errors import UserError, reported
+from fleming_nemo.distill.loop import Plan
+from fleming_nemo.distill.preview import shown
+from fleming_nemo.distill.run import Job, run
+from fleming_nemo.endpoint import Budget, options
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=Path, required=True, help="JSONL file of questions")
-    parser.add_argument("--out", type=Path, required=True, help="JSONL file of chains to write")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the styles (default: %(default)s)")
-    for tier, share in SHALLOW_SHARE.items():
-        text = f"share of {tier} chains without the reasoning that supports the answer (default: %(default)s)"
-        parser.add_argument(f"--shallow-{tier}", type=float, default=share, metavar="SHARE", help=text)
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--teacher", choices=("graph", "endpoint"), default="graph", help="default: %(default)s")
+    parser.add_argument("--mode", choices=("rationalise", "passk"), default="rationalise", help="default: %(default)s")
+    parser.add_argument("--k", type=int, default=4, help="drafts of passk (default: %(default)s)")
+    text = "refinements of an item none of whose drafts is accepted (default: %(default)s)"
+    parser.add_argument("--refine-rounds", type=int, default=3, metavar="N", help=text)
+    text = "who judges faithfulness: the graph, the endpoint's model, or none (default: as the teacher)"
+    parser.add_argument("--judge", choices=("graph", "endpoint", "none"), help=text)
+    parser.add_argument("--max-tokens", type=int, default=4096, help="of one reply (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of styles and refinements (default: %(default)s)")
+    parser.add_argument("--preview", type=int, metavar="N", help="show the first N items and write nothing")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    options.add(parser)
     args = parser.parse_args()
-    shares = {tier: getattr(args, f"shallow_{tier}") for tier in SHALLOW_SHARE}
     with reported(args.debug):
-        chains = write_chains(read_items(args.items), args.seed, shares)
-        save_chains(args.out, chains)
-        print(f"{len(chains)} chains in {args.out}")
+        job = _job(args)
+        if args.preview is not None:
+            for text in shown(job, args.preview):
+                print(text)
+            return
+        card = run(job)
+        print(f"{card['accepted']} chains of {card['items']} items in {job.out}, {card['rejected']} rejected")
+
+
+def _job(args: argparse.Namespace) -> Job:
+    for name, least in (("k", 1), ("refine_rounds", 0), ("max_tokens", 1)):
+        if getattr(args, name) < least:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(args, name)}: expected {least} or more.")
+    endpoint, budget = options.read(args) if args.teacher == "endpoint" else (None, Budget())
+    if endpoint is None and (args.endpoint or args.model):
+        raise UserError("--endpoint and --model are for --teacher endpoint; add that, or leave them out.")
+    plan = Plan(args.mode, args.k, args.refine_rounds, args.seed)
+    return Job(args.items, args.out, plan, args.judge or args.teacher, endpoint, budget, args.max_tokens)
 
 
 if __name__ == "__main__":

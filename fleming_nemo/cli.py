@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -46,6 +47,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     plan.add_argument("--seq-length", type=int, metavar="N", help="longest sequence, for SFT recipes")
     plan.add_argument("--search", action="store_true", help="list the fastest layouts that fit")
     plan.add_argument("--json", action="store_true", help="for machines")
+
+    drift = verbs.add_parser(
+        "drift-check",
+        help="take GRPO steps at learning rate 0: do rollout engine and trainer stay as close as they were?",
+    )
+    drift.add_argument("run", help="the directory of a GRPO run; its newest checkpoint is used")
+    drift.add_argument("--steps", type=int, default=8, help="steps to take (default: %(default)s)")
 
     report = verbs.add_parser("report", help="write report.html for a run or demo directory")
     report.add_argument("run", help="the directory")
@@ -106,6 +114,20 @@ def _report(args: argparse.Namespace) -> None:
     print(write_report(args.run))
 
 
+def _drift_check(args: argparse.Namespace) -> None:
+    from fleming_nemo.grpo.drift_check import config_of
+    from fleming_nemo.launch.main import execute
+
+    if args.steps < 2:
+        raise UserError("--steps must be at least 2: a slope needs two halves")
+    cfg = config_of(Path(args.run), args.steps)
+    shutil.rmtree(cfg.run_dir, ignore_errors=True)  # of an earlier check
+    result = execute(cfg)
+    print(result["text"])
+    if not result["flat"]:
+        raise UserError(f"engine and trainer drift apart; every step is in {args.run}/drift_check/drift.json")
+
+
 def _export(args: argparse.Namespace) -> None:
     if "RANK" not in os.environ and slurm_env.is_step_of_many(os.environ):
         os.environ |= slurm_env.from_slurm(os.environ)
@@ -122,6 +144,7 @@ def _export(args: argparse.Namespace) -> None:
 _ACTIONS: dict[str, Callable[[argparse.Namespace], None]] = {
     "submit": _submit,
     "plan": _plan,
+    "drift-check": _drift_check,
     "report": _report,
     "export": _export,
 }

@@ -130,6 +130,10 @@ class RolloutConfig:
     """Longest response in tokens; longer ones count as truncated."""
     decode_batch: int = 256
     """Sequences decoded together by one model replica."""
+    record: bool = False
+    """Keep the rollouts of every step in RUN/bank, for `replay`; otherwise those of a checkpoint are dropped."""
+    replay: str = ""
+    """Run directory of a recorded run: train on its rollouts, without an engine and under any layout."""
 
 
 @dataclass

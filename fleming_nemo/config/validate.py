@@ -9,7 +9,7 @@ from fleming_nemo.config.overrides import nearest
 from fleming_nemo.config.presets import ARCHS, ArchShape
 from fleming_nemo.config.schema import RunConfig
 
-TASKS = ("sft", "grpo", "mine", "evaluate")
+TASKS = ("sft", "grpo", "mine", "drift", "evaluate")
 PRECISIONS = ("bf16", "fp8", "fp32")
 FP8_MULTIPLES = {"delayed": 16, "tensorwise": 16, "blockwise": 128, "mxfp8": 32}
 """What both sizes of an fp8 matrix divide by, the tokens of a rank among them."""
@@ -39,7 +39,7 @@ def validate(cfg: RunConfig, world_size: int) -> None:
     _check_numbers(cfg)
     _check_model_split(cfg, ARCHS[cfg.model.arch])
     _check_batch(cfg, data_parallel_size(cfg, world_size))
-    if cfg.task != "sft":
+    if cfg.task != "sft" and not (cfg.task == "grpo" and cfg.rollout.replay):
         _check_generation(cfg)
     if cfg.task in ("grpo", "mine"):
         _check_grpo(cfg)
@@ -160,7 +160,7 @@ def _check_batch(cfg: RunConfig, dp: int) -> None:
             f"choose {_round_up(cfg.train.global_batch, per_pass)}"
         )
     prompts = cfg.grpo.prompts_per_step
-    if cfg.task == "grpo" and prompts % dp:
+    if cfg.task in ("grpo", "drift") and prompts % dp:
         raise UserError(
             f"grpo.prompts_per_step is {prompts}, which is not a multiple of the data-parallel size {dp}; "
             f"choose {_round_up(prompts, dp)}"
@@ -202,6 +202,9 @@ def _check_grpo(cfg: RunConfig) -> None:
             f"grpo.updates_per_batch is {grpo.updates_per_batch}, but the objective of the paper knows no importance "
             "ratio and allows one update per batch; set it to 1 or grpo.objective to one with a ratio, such as dr_grpo"
         )
+    if cfg.rollout.replay and (grpo.remine_every or cfg.eval.every):
+        name = "grpo.remine_every" if grpo.remine_every else "eval.every"
+        raise UserError(f"rollout.replay trains without an engine, and {name} asks for one; set {name}=0")
     if grpo.dual_clip and (grpo.dual_clip <= 1 or grpo.objective in ("paper", "cispo")):
         raise UserError(
             f"grpo.dual_clip is {grpo.dual_clip} with grpo.objective={grpo.objective}; it must be above 1 (usual: 3), "

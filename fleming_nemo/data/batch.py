@@ -60,7 +60,11 @@ class Sample:
 
 
 def micro_batches(
-    lengths: Sequence[int], read: Callable[[int], Sample], cfg: RunConfig, pad_id: int
+    lengths: Sequence[int],
+    read: Callable[[int], Sample],
+    cfg: RunConfig,
+    pad_id: int,
+    known: Sequence[packing.Pack] = (),
 ) -> list[MicroBatch]:
     """This rank's micro-batches of a global batch.
 
@@ -68,6 +72,7 @@ def micro_batches(
         lengths: tokens of every sequence of the global batch; the same on all ranks.
         read: the sequence of an index into `lengths`; asked only for this rank's.
         pad_id: any token id; what is computed on it counts nowhere.
+        known: a packing of the sequences that a corpus stores; see `packing.plan`.
 
     Raises:
         UserError: a sequence is longer than `train.seq_length`.
@@ -78,7 +83,7 @@ def micro_batches(
     if cfg.train.pack_tokens:
         aligned = [_round_up(n, _alignment(layout)) for n in lengths]
         group = layout.pp if cfg.parallel.vp > 1 else 1
-        dealt = packing.plan(aligned, cfg.train.pack_tokens, layout.dp, group)
+        dealt = packing.plan(aligned, cfg.train.pack_tokens, layout.dp, group, known)
         sizes = [[max(multiple, _round_up(sum(aligned[i] for i in pack), multiple)) for pack in r] for r in dealt]
     else:
         dealt = _rows(lengths, cfg.train.micro_batch, layout.dp)

@@ -97,17 +97,24 @@ def read_items(path: Path | str) -> list[QAItem]:
     line_of: dict[str, int] = {}
     # Not splitlines(): JSON strings may hold U+2028 and its like, which that would cut at.
     for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
-        try:
-            item = _item(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}, line {number}, column {error.colno}: not JSON ({error.msg}).") from error
-        except ItemError as error:
-            raise UserError(f"{path}, line {number}, {error}.") from error
+        item = parse_item(line, path, number)
         if item.id in line_of:
             raise UserError(f"{path}, line {number}, field id: {item.id} already stands on line {line_of[item.id]}.")
         line_of[item.id] = number
         items.append(item)
     return items
+
+
+def parse_item(line: str | bytes, path: Path, number: int) -> QAItem:
+    """The item on a line; UserError naming file, line and field where it is none."""
+    try:
+        return _item(json.loads(line))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}, line {number}, column {error.colno}: not JSON ({error.msg}).") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}, line {number}: cannot be read ({error}).") from error
+    except ItemError as error:
+        raise UserError(f"{path}, line {number}, {error}.") from error
 
 
 def _item(row: object) -> QAItem:

@@ -13,7 +13,9 @@ Pack = list[int]
 """Indices of the sequences of one forward pass; empty where there are fewer sequences than passes."""
 
 
-def plan(lengths: Sequence[int], budget: int, ranks: int, group: int = 1) -> list[list[Pack]]:
+def plan(
+    lengths: Sequence[int], budget: int, ranks: int, group: int = 1, known: Sequence[Pack] = ()
+) -> list[list[Pack]]:
     """Deal sequences out to `ranks` data-parallel ranks, as few packs of at most `budget` tokens each.
 
     Every rank gets the same number of packs, a multiple of `group` (the interleaved pipeline schedule takes
@@ -22,6 +24,8 @@ def plan(lengths: Sequence[int], budget: int, ranks: int, group: int = 1) -> lis
     Args:
         lengths: tokens of each sequence, padding to the pack's alignment included.
         budget: tokens that a pack may have.
+        known: a packing of these very sequences, if a corpus stores one; used where it needs fewer packs and each of
+            them fits (alignment may have made sequences longer since).
 
     Returns:
         For each rank its packs; every index occurs exactly once.
@@ -37,7 +41,7 @@ def plan(lengths: Sequence[int], budget: int, ranks: int, group: int = 1) -> lis
         packs = _level(lengths, count)
         if max(_size(lengths, p) for p in packs) <= budget:
             break
-        tight = _best_fit(lengths, budget)
+        tight = _tight(lengths, budget, known)
         if len(tight) <= count:
             packs = tight + [[] for _ in range(count - len(tight))]
             break
@@ -61,6 +65,13 @@ def _level(lengths: Sequence[int], count: int) -> list[Pack]:
         used, n = fill[0]
         packs[n].append(i)
         heapq.heapreplace(fill, (used + lengths[i], n))
+    return packs
+
+
+def _tight(lengths: Sequence[int], budget: int, known: Sequence[Pack]) -> list[Pack]:
+    packs = _best_fit(lengths, budget)
+    if known and len(known) < len(packs) and max(_size(lengths, p) for p in known) <= budget:
+        return list(known)
     return packs
 
 

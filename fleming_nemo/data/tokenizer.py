@@ -24,6 +24,7 @@ class ChatTokenizer:
     Attributes:
         sha256: hash of `tokenizer.json`; corpora carry it and are refused under another one.
         size: number of ids that can be decoded; ids from here on are padding rows of the embedding.
+        tokenizer: the Hugging Face tokenizer itself.
         end_id, pad_id: ids of `<|im_end|>` and `<|endoftext|>`.
     """
 
@@ -35,24 +36,24 @@ class ChatTokenizer:
         self.folder = folder
         self.sha256 = hashlib.sha256(raw).hexdigest()
         try:
-            self._tokenizer = Tokenizer.from_buffer(raw)
+            self.tokenizer = Tokenizer.from_buffer(raw)
         except ValueError as error:
             raise UserError(f"{file} is not a Hugging Face tokenizer ({error}); copy it again") from error
-        self.size = self._tokenizer.get_vocab_size()
+        self.size = self.tokenizer.get_vocab_size()
         self.end_id = self._special(END_OF_TURN)
         self.pad_id = self._special(PAD)
 
     def encode(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def encode_batch(self, texts: list[str]) -> list[list[int]]:
-        return [e.ids for e in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        return [e.ids for e in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
     def decode(self, ids: list[int]) -> str:
-        return self._tokenizer.decode(ids, skip_special_tokens=False)
+        return self.tokenizer.decode(ids, skip_special_tokens=False)
 
     def _special(self, token: str) -> int:
-        found = self._tokenizer.token_to_id(token)
+        found = self.tokenizer.token_to_id(token)
         if found is None:
             raise UserError(f"{self.folder}/tokenizer.json has no token {token}; a ChatML tokenizer is needed")
         return found

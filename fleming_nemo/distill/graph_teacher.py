@@ -1,39 +1,26 @@
-"""An offline teacher that reads its reasoning off the graph path of an item.
+"""The demo's offline teacher, which reads its reasoning off the path of a question of the small graph.
 
 It stands in for a language model where none is at hand, and its chains always say so (teacher "graph-offline"). Two
 styles: `thorough` walks the whole path; `shallow` is what label-conditioned distillation really yields at times, the
 right letter without the reasoning that supports it. A mixture leaves reinforcement learning something to gain.
 """
 
-import json
 import random
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Collection, Mapping
 
 from tqdm import tqdm
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data.chat import IM_END, render_check, render_response
-from fleming_nemo.data.files import write_jsonl
 from fleming_nemo.data.items import DIFFICULTIES, QAItem
+from fleming_nemo.distill.chains import Chain, read_chains, save_chains
 from fleming_nemo.reward.verify import Outcome, verify
 from fleming_nemo.rods.evidence import stable_hash
 
+__all__ = ["Chain", "read_chains", "save_chains", "shallow", "thorough", "write_chains"]
+
 TEACHER = "graph-offline"
 SHALLOW_SHARE = {"easy": 0.5, "moderate": 0.5, "difficult": 0.8}
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """One line of cot.jsonl: the reasoning between the think tags, and the letter of the answer."""
-
-    item_id: str
-    reasoning: str
-    letter: str
-    style: str
-    teacher: str = TEACHER
-    verified: bool = True
 
 
 def write_chains(
@@ -50,26 +37,6 @@ def write_chains(
     return [_chain(item, seed, shallow_share) for item in tqdm(items, desc="chains", unit="chain", disable=None)]
 
 
-def save_chains(path: Path | str, chains: Iterable[Chain]) -> None:
-    """Write cot.jsonl, whole or not at all."""
-    write_jsonl(Path(path), (asdict(chain) for chain in chains))
-
-
-def read_chains(path: Path | str) -> list[Chain]:
-    """Read cot.jsonl; UserError with file and line for a row that is no chain."""
-    chains = []
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; write it with data_prep/distill_cot.py") from error
-    for number, line in enumerate(lines, 1):
-        try:
-            chains.append(Chain(**json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{path}, line {number}: not a chain ({error}); write the file again") from error
-    return chains
-
-
 def _chain(item: QAItem, seed: int, shallow_share: Mapping[str, float]) -> Chain:
     if item.source != "kg" or item.difficulty is None:
         raise UserError(f"item {item.id} comes from {item.source}, not from the graph; use another teacher for it.")
@@ -80,7 +47,7 @@ def _chain(item: QAItem, seed: int, shallow_share: Mapping[str, float]) -> Chain
     verdict = verify(text, len(item.options), int(item.answer), finished=True)
     if verdict.outcome is not Outcome.CORRECT:
         raise UserError(f"item {item.id}: its chain fails verification ({verdict.reason}); rebuild the items.")
-    return Chain(item.id, reasoning, item.letter, style)
+    return Chain(item.id, reasoning, item.letter, style, TEACHER)
 
 
 def thorough(item: QAItem) -> str:

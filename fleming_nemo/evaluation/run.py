@@ -8,6 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from fleming_nemo.config.schema import RunConfig
+from fleming_nemo.config.validate import can_generate
 from fleming_nemo.data.items import QAItem, read_items
 from fleming_nemo.data.tokenizer import ChatTokenizer
 from fleming_nemo.evaluation.stats import OutcomeRow, summarise
@@ -64,6 +65,20 @@ def evaluate(cfg: RunConfig, engine: Engine, chat: ChatTokenizer, run_directory:
     run_directory.write_jsonl("eval_samples.jsonl", sorted(all_shown, key=lambda row: place[row["item_id"]]))
     run_directory.write_json("eval.json", summary)
     return summary
+
+
+def evaluate_if_possible(
+    cfg: RunConfig, engine: Engine, chat: ChatTokenizer, run_directory: RunDirectory
+) -> dict[str, Any]:
+    """`evaluate`, if the policy can be sampled from under this layout; otherwise say how it can be evaluated."""
+    if can_generate(cfg):
+        return evaluate(cfg, engine, chat, run_directory)
+    if groups.rank() == 0:
+        print(
+            f"{cfg.stage}: not evaluated, generation needs pp=1, cp=1 and bf16 or fp32; run task=evaluate with "
+            f"model.weights={cfg.run_dir} under tp and dp"
+        )
+    return {"stage": cfg.stage, "steps": cfg.train.steps}
 
 
 def quick_accuracy(cfg: RunConfig, engine: Engine, chat: ChatTokenizer, step: int) -> float:

@@ -19,17 +19,17 @@ from fleming_nemo.data import files
 from fleming_nemo.data.batch import check_length
 from fleming_nemo.data.chat import render_prompt
 from fleming_nemo.data.items import read_items
-from fleming_nemo.evaluation.run import evaluate, quick_accuracy
+from fleming_nemo.evaluation.run import evaluate_if_possible, quick_accuracy
 from fleming_nemo.grpo import records, update
 from fleming_nemo.grpo.curriculum import refill
 from fleming_nemo.grpo.curriculum.stage import Curriculum
 from fleming_nemo.grpo.drift import DriftGate
+from fleming_nemo.grpo.generate import Generation
 from fleming_nemo.grpo.ledger import entry
 from fleming_nemo.parallel import groups
 from fleming_nemo.reward.verify import reward
 from fleming_nemo.rollout.episodes import Episode
-from fleming_nemo.rollout.local import examiner
-from fleming_nemo.rollout.types import request_seed
+from fleming_nemo.rollout.local import examiner, without_engine
 from fleming_nemo.training import throughput, watchdog
 from fleming_nemo.training.checkpoint import Checkpoints
 from fleming_nemo.training.phases import Phases
@@ -56,7 +56,8 @@ def run(cfg: RunConfig) -> dict[str, Any]:
     updates = update.Updates(cfg, engine, chat)
     checkpoints = Checkpoints(engine, run_directory.path, cfg.train.keep_checkpoints)
     gate = DriftGate(cfg.grpo.max_mismatch)
-    judge = examiner(cfg, engine, chat)
+    judge = without_engine(cfg, chat) if cfg.rollout.replay else examiner(cfg, engine, chat)
+    generation = Generation(cfg, judge)
     state = checkpoints.resume()
     first, at_start = 0, None
     if state:
@@ -64,6 +65,7 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         curriculum.load_state_dict(state)
         engine.guard.load_state_dict(state["guard"])
         gate.load_state_dict(state["drift"])
+        generation.policy = state["policy"]
     elif cfg.eval.every:
         with watchdog.phase("evaluate"):
             at_start = quick_accuracy(cfg, engine, chat, 0)
@@ -72,14 +74,6 @@ def run(cfg: RunConfig) -> dict[str, Any]:
     speed = throughput.of_this_run(engine.shape, cfg.model.precision)
     scored_by = "heldout_accuracy" if cfg.eval.every else "reward"
     scores: list[float] = []  # since the newest checkpoint
-
-    def play(step: int, numbered: refill.Numbered) -> list[list[Episode]]:
-        asked = [
-            (item, [request_seed("train", cfg.seed, cfg.stage, step, n, item.id, k) for k in range(group_size)])
-            for n, item in numbered
-        ]
-        return judge.play(asked, cfg.rollout.temperature, step)
-
     progress = Steps(cfg.stage, first, first if curriculum.over else steps)
     for step in progress:
         phases = Phases(step + 1)
@@ -87,8 +81,15 @@ def run(cfg: RunConfig) -> dict[str, Any]:
             with phases("mine"):
                 curriculum.mine(step)
         with phases("generate"):
-            sizes = cfg.grpo.prompts_per_step, cfg.grpo.refill
-            batch = refill.fill(*sizes, curriculum.draw, partial(play, step), layout.dp_rank, layout.dp)
+            generation.begin_step(step)
+            batch = refill.fill(
+                cfg.grpo.prompts_per_step,
+                curriculum.draw,
+                partial(generation.play, step),
+                cfg.grpo.refill,
+                layout.dp_rank,
+                layout.dp,
+            )
         with phases("score"):
             trained = batch.trained()
             reward_PG = _rewards(trained.values(), group_size)
@@ -107,6 +108,7 @@ def run(cfg: RunConfig) -> dict[str, Any]:
             metrics |= curriculum.measure(step + 1, metrics["reward"], metrics["zero_variance"])
         lr = learning_rate(cfg.optim, step, steps)
         metrics = updates(batch_PG, lr, phases) | metrics
+        generation.trained(metrics["loss"], metrics["grad_norm"])
         gate.judge(step + 1, metrics["mismatch_kl"], metrics["mismatch_max"], run_directory.writer)
         if cfg.eval.every and (step + 1) % cfg.eval.every == 0:
             with phases("evaluate"):
@@ -117,7 +119,9 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         lengths = [len(s.tokens) for group in batch_PG for s in group]
         training = phases.seconds["logprobs"] + phases.seconds["update"]
         metrics |= {"lr": lr} | speed.row(lengths, phases.total(), training_seconds=training)
-        run_directory.log({"step": step + 1, "stage": cfg.stage, **metrics, "seconds": phases.row()})
+        run_directory.log(
+            {"step": step + 1, "stage": cfg.stage, **metrics, "from_bank": generation.taken, "seconds": phases.row()}
+        )
         run_directory.write_jsonl(
             f"rollouts/step_{step + 1}.jsonl", records.rollout_rows([*trained.values()], advantage_PG)
         )
@@ -133,14 +137,16 @@ def run(cfg: RunConfig) -> dict[str, Any]:
                     "guard": engine.guard.state_dict(),
                     "drift": gate.state_dict(),
                     "accuracy_at_start": at_start,
+                    "policy": generation.policy,
                 }
                 checkpoints.save(step + 1, state, score=fmean(scores) if scores else None)
             scores = []
         checkpoints.poll()
+        generation.saved(checkpoints.newest)
         if curriculum.over:
             break
     checkpoints.close()
-    return evaluate(cfg, engine, chat, run_directory)
+    return evaluate_if_possible(cfg, engine, chat, run_directory)
 
 
 def _rewards(groups_PG: Iterable[list[Episode]], group_size: int) -> np.ndarray:

@@ -115,8 +115,10 @@ def _check_data(cfg: RunConfig) -> str:
     if not data_is_built(cfg):
         prepare_data(cfg)
     quiet_on_cpu()
-    # The reader's own check, so that a dry run refuses what the run would refuse; it brings torch along.
+    # The reader's own check, so that a dry run refuses what the run would refuse.
     from fleming_nemo.data import corpus, tokenizer
 
     manifest = corpus.check(Path(cfg.data.dir), tokenizer.load(cfg.data))
-    return f"data     ok: {cfg.data.dir}, {manifest['documents']} documents, {manifest['tokens']} tokens"
+    plan = manifest["pack"]
+    packs = f", packs of {plan['tokens']} tokens, which train.global_batch counts" if plan else ""
+    return f"data     ok: {cfg.data.dir}, {manifest['documents']} documents, {manifest['tokens']} tokens{packs}"

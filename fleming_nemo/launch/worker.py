@@ -31,6 +31,7 @@ _RUNS = {
     "sft": "fleming_nemo.sft.run",
     "grpo": "fleming_nemo.grpo.run",
     "mine": "fleming_nemo.grpo.curriculum.alone",
+    "drift": "fleming_nemo.grpo.drift_check",
     "evaluate": "fleming_nemo.evaluation.run",
 }
 

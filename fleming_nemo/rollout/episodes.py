@@ -50,11 +50,24 @@ class Examiner:
         self.system_prompt = system_prompt
         self.max_response = max_response
 
+    def prompt(self, item: QAItem) -> tuple[int, ...]:
+        """Token ids of the chat up to where the policy begins to write."""
+        return tuple(self.chat.encode(render_prompt(item, self.system_prompt)))
+
+    def prompt_length(self, item: QAItem) -> int:
+        """Tokens of `prompt`."""
+        return len(self.prompt(item))
+
+    def judge(self, item: QAItem, rollouts: Sequence[Rollout]) -> list[Episode]:
+        """Episodes of rollouts that are there already."""
+        prompt = self.prompt(item)
+        return [self._judge(item, prompt, rollout) for rollout in rollouts]
+
     def play(
         self, asked: Sequence[tuple[QAItem, Sequence[int]]], temperature: float, weight_version: int
     ) -> list[list[Episode]]:
         """For each (question, seeds) one episode a seed, in order."""
-        prompts = [tuple(self.chat.encode(render_prompt(item, self.system_prompt))) for item, _ in asked]
+        prompts = [self.prompt(item) for item, _ in asked]
         requests = [Request(prompt, seed) for prompt, (_, seeds) in zip(prompts, asked, strict=True) for seed in seeds]
         rollouts = iter(self.engine.generate(requests, temperature, self.max_response, weight_version))
         return [

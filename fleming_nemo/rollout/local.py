@@ -1,6 +1,8 @@
-"""The in-process engine of a training run, with a progress bar."""
+"""The in-process engine of a training run, with a progress bar; and none, for a run that replays another."""
 
 from __future__ import annotations
+
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -22,3 +24,15 @@ def examiner(cfg: RunConfig, engine: Engine, chat: ChatTokenizer, bar: tqdm | No
         progress=bar.update if bar is not None else lambda finished: None,
     )
     return Examiner(rollouts, chat, cfg.data.system_prompt, cfg.rollout.max_response)
+
+
+class _NoEngine:
+    """A run that trains on recorded rollouts has no engine, and nothing may ask for one."""
+
+    def generate(self, *_: object, **__: object) -> NoReturn:
+        raise AssertionError("a replayed run asked for a rollout")
+
+
+def without_engine(cfg: RunConfig, chat: ChatTokenizer) -> Examiner:
+    """An examiner that can only judge rollouts which are there already."""
+    return Examiner(_NoEngine(), chat, cfg.data.system_prompt, cfg.rollout.max_response)

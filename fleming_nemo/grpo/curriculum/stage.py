@@ -63,16 +63,19 @@ class Curriculum:
         """
         if not self.mined:
             return
-        file = self.folder.path / MINED
+        replayed = self.cfg.rollout.replay
+        file = Path(replayed or self.folder.path) / MINED
         have = agreement.on_first(file.is_file)  # before rank 0 can write it
         if have:
             self.ledger = Ledger(files.read_json(file))
             self._check_coverage(str(file), "delete it, and the run mines for itself")
+        elif replayed:
+            raise UserError(f"{file} is missing: the recorded run was no stage 2; replay it with its own curriculum")
         else:
             self.ledger = Ledger(checkpoint.last_state(Path(self.cfg.model.weights)).get("ledger", []))
             self._mine(0, self.cfg.model.weights)
         self._begin_round(0)
-        if not have:
+        if not have or replayed:
             self.folder.write_json(MINED, self.ledger.rows())
 
     def mining_is_due(self, step: int) -> bool:

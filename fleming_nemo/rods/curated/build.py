@@ -8,10 +8,8 @@ Everything under `work/` has completion markers and may be deleted at any time; 
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,17 +17,19 @@ from typing import Any
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data.files import sha256, write_json, write_jsonl, write_text
 from fleming_nemo.data.items import QAItem
-from fleming_nemo.rods.curated.card import data_card, markdown
-from fleming_nemo.rods.curated.coverage import MentionFinder, coverage, graph_entities, mentions
+from fleming_nemo.rods.card.card import data_card
+from fleming_nemo.rods.card.coverage import MentionFinder, coverage, graph_entities, mentions
+from fleming_nemo.rods.card.markdown import markdown
 from fleming_nemo.rods.curated.difficulty import set_difficulty, tiers_from_ledger, tiers_from_model
 from fleming_nemo.rods.curated.funnel import read_tally, summed
 from fleming_nemo.rods.curated.label_check import check_labels, read_decisions
 from fleming_nemo.rods.curated.mix import draw
+from fleming_nemo.rods.curated.overlap_steps import overlap_steps
 from fleming_nemo.rods.curated.plan import Plan
 from fleming_nemo.rods.curated.rejects import Reject, write_rejects
-from fleming_nemo.rods.curated.shards import Shard, run_shards
 from fleming_nemo.rods.curated.steps import ItemStep, clean_step, load_items, read_step, tally, unique
 from fleming_nemo.rods.curated.votes import ask_votes, recorded_votes
+from fleming_nemo.rods.stages import Shard, alone, run_shards
 
 FINAL = ("items.jsonl", "review.jsonl", "rejects.jsonl", "card.json", "card.md")
 
@@ -38,12 +38,12 @@ def build(plan: Plan, out: Path, workers: int = 1, steps: Sequence[tuple[str, It
     """Build the corpus of `plan` in `out` and return its data card.
 
     Args:
-        steps: named steps over all items after the removal of equal ones, for example near duplicates and
-            decontamination; each gives back what it keeps and a reject for everything else.
+        steps: further named steps over all items, after duplicates and decontamination; each gives back what it keeps
+            and a reject for everything else.
 
     Raises UserError for a plan, file or endpoint that the user must repair. The same call goes on where it stopped.
     """
-    with _alone(out):
+    with alone(out):
         return _build(plan, out, workers, steps)
 
 
@@ -53,9 +53,14 @@ def _build(plan: Plan, out: Path, workers: int, steps: Sequence[tuple[str, ItemS
     kept, found, refused = unique(items)
     funnel.append(tally("unique", items, kept, refused))
     rejects += found
-    for name, step in steps:
-        before, (after, found_here) = kept, step(kept)
-        kept, left = list(after), {i.id for i in after}
+    own_steps, bad_benchmark_rows = overlap_steps(plan, workers)
+    rejects += bad_benchmark_rows
+    sections: dict[str, Any] = {"benchmarks": {}, "benchmark_rows_not_compared": len(bad_benchmark_rows)}
+    for name, step in (*own_steps, *steps):
+        before, done = kept, step(kept)
+        found_here = done.rejects
+        sections |= done.card
+        kept, left = list(done.kept), {i.id for i in done.kept}
         gone = [i for i in before if i.id not in left]
         if len(found_here) < len(gone):
             raise RuntimeError(f"step {name}: {len(gone)} items are gone, {len(found_here)} have a reject")
@@ -71,19 +76,8 @@ def _build(plan: Plan, out: Path, workers: int, steps: Sequence[tuple[str, ItemS
         taken = {i.id for i in kept}
         funnel.append(tally("mix", pool, kept, [(i.source, "not drawn") for i in pool if i.id not in taken]))
     checks["coverage"] = _coverage(plan, pool, kept)
-    return _write(plan, out, kept, review, rejects, data_card(plan, kept, funnel, inputs, checks))
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Two builds in one folder would delete each other's shards; the lock ends with the process that holds it."""
-    (out / "work").mkdir(parents=True, exist_ok=True)
-    with open(out / "work" / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"{out}: another build is at work there; wait for it or give another --out.") from error
-        yield
+    card = data_card(plan.purpose, plan.seed, kept, funnel, inputs, sections | checks)
+    return _write(plan, out, kept, review, rejects, card)
 
 
 def _read_and_clean(
@@ -126,7 +120,7 @@ def _check_labels(
     if wanted is None:
         return items, [], {"label_check": {"done": False}}
     if wanted.endpoint:
-        votes, _ = ask_votes(items, wanted.endpoint, wanted.trials, work / "answers.jsonl")
+        votes, _ = ask_votes(items, wanted.endpoint, wanted.trials, work / "label_check")
         by = wanted.endpoint.model
     else:
         votes, by = recorded_votes(Path(wanted.answers), items), wanted.answers
@@ -144,7 +138,7 @@ def _label_difficulty(plan: Plan, items: list[QAItem], work: Path) -> tuple[list
         labelled, split = set_difficulty(items, {})
         return labelled, {"by": "the sources themselves", "split": split}
     if wanted.endpoint:
-        tiers, by = tiers_from_model(items, wanted.endpoint, work / "difficulty.jsonl"), wanted.endpoint.model
+        tiers, by = tiers_from_model(items, wanted.endpoint, work / "difficulty"), wanted.endpoint.model
     else:
         tiers, by = tiers_from_ledger(Path(wanted.ledger), wanted.thresholds, wanted.policy), wanted.ledger
     labelled, split = set_difficulty(items, tiers)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data.items import DIFFICULTIES, LETTERS, QAItem
-from fleming_nemo.rods.curated.answer_cache import AnswerCache, cache_key
-from fleming_nemo.rods.curated.endpoint import Endpoint, ask
+from fleming_nemo.endpoint import EndpointForm, Panel
+from fleming_nemo.rods.curated.asking import ask_texts
 from fleming_nemo.rods.curated.votes import json_rows, ledger_counts
 
 _LABEL = re.compile(r"<difficulty>\s*(easy|moderate|difficult)\s*</difficulty>", re.IGNORECASE)
@@ -75,17 +75,12 @@ def tiers_from_ledger(path: Path, thresholds: Thresholds, policy: str = "") -> d
     return {identity: tier for identity, tier in found.items() if tier}
 
 
-def tiers_from_model(items: Sequence[QAItem], endpoint: Endpoint, cache_file: Path) -> dict[str, str]:
-    """Tier by item id as the model labels it; an item whose label cannot be read is left out."""
-    prompts = {item.id: difficulty_prompt(item) for item in items}
-    tiers = {}
-    with AnswerCache(cache_file) as cache:
-        ask(endpoint, ((prompts[item.id], 0) for item in items), cache, "difficulty")
-        for item in items:
-            tier = parse_tier(cache[cache_key(endpoint.body(prompts[item.id], 0))].text)
-            if tier:
-                tiers[item.id] = tier
-    return tiers
+def tiers_from_model(items: Sequence[QAItem], endpoint: EndpointForm, folder: Path) -> dict[str, str]:
+    """Tier by item id as the model labels it; an item whose label cannot be read is left out. Answers in `folder`."""
+    panel = Panel("difficulty", len(items))
+    texts = ask_texts(endpoint, ((difficulty_prompt(item), 0) for item in items), folder, panel)
+    found = {item.id: parse_tier(text) for item, text in zip(items, texts, strict=True)}
+    return {identity: tier for identity, tier in found.items() if tier}
 
 
 def difficulty_prompt(item: QAItem) -> str:

@@ -8,7 +8,7 @@ items: [data/rods/items.jsonl] # questions that are in this project's form alrea
 label_check: {answers: data/answers.jsonl}        # or {endpoint: {base_url: ..., model: ...}}
 difficulty: {ledger: runs/mined.json}             # or {endpoint: {...}}
 mix: {total: 50000, language: {zh: 0.3}, difficulty: {easy: 0.3, moderate: 0.4, difficult: 0.3}}
-duplicates: true               # exact and near duplicates leave
+duplicates: false              # exact and near duplicates stay (by default they leave)
 benchmarks: [data/eval/x.jsonl]  # no item of these, nor a reworded one, stays
 graph: data/kg                 # for the coverage of rare entities
 """
@@ -22,8 +22,8 @@ from typing import Any
 import yaml
 
 from fleming_nemo.config.errors import UserError
+from fleming_nemo.endpoint import EndpointForm
 from fleming_nemo.rods.curated.difficulty import Thresholds
-from fleming_nemo.rods.curated.endpoint import Endpoint
 from fleming_nemo.rods.curated.hub import check_revision
 from fleming_nemo.rods.curated.label_check import TRIALS
 from fleming_nemo.rods.curated.mapping import Mapping, builtin_mappings, read_mappings, record
@@ -47,7 +47,7 @@ class LabelCheck:
     """Either an endpoint to ask or a file of recorded answers or ledger rows; `decisions` of a reviewer."""
 
     answers: str = ""
-    endpoint: Endpoint | None = None
+    endpoint: EndpointForm | None = None
     trials: int = TRIALS
     decisions: str = ""
 
@@ -58,7 +58,7 @@ class DifficultyPlan:
 
     ledger: str = ""
     policy: str = ""
-    endpoint: Endpoint | None = None
+    endpoint: EndpointForm | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
 
 
@@ -73,7 +73,7 @@ class Plan:
     difficulty: DifficultyPlan | None = None
     mix: Mix | None = None
     graph: str = ""
-    duplicates: bool = False
+    duplicates: bool = True
     benchmarks: tuple[str, ...] = ()
 
 
@@ -107,7 +107,7 @@ def parse_plan(tree: Any, where: str) -> Plan:
 def _label_check(value: Any, at: str) -> LabelCheck:
     found = record(LabelCheck, value, at)
     if found.get("endpoint") is not None:
-        found["endpoint"] = Endpoint(**record(Endpoint, found["endpoint"], f"{at}, endpoint"))
+        found["endpoint"] = EndpointForm(**record(EndpointForm, found["endpoint"], f"{at}, endpoint"))
     if bool(found.get("answers")) == bool(found.get("endpoint")):
         raise UserError(f"{at}: expected either `answers` (a file) or `endpoint`.")
     if type(found.get("trials", 1)) is not int or found.get("trials", 1) < 1:
@@ -118,7 +118,7 @@ def _label_check(value: Any, at: str) -> LabelCheck:
 def _difficulty(value: Any, at: str) -> DifficultyPlan:
     found = record(DifficultyPlan, value, at)
     if found.get("endpoint") is not None:
-        found["endpoint"] = Endpoint(**record(Endpoint, found["endpoint"], f"{at}, endpoint"))
+        found["endpoint"] = EndpointForm(**record(EndpointForm, found["endpoint"], f"{at}, endpoint"))
     if "thresholds" in found:
         found["thresholds"] = Thresholds(**record(Thresholds, found["thresholds"], f"{at}, thresholds"))
     if bool(found.get("ledger")) == bool(found.get("endpoint")):
@@ -133,6 +133,8 @@ def _mix(value: Any, at: str) -> Mix:
 def _check(plan: Plan, known: dict[str, Mapping], where: str) -> None:
     if plan.purpose not in ("training", "evaluation"):
         raise UserError(f"{where}, field purpose: {plan.purpose!r}; expected training or evaluation.")
+    if type(plan.duplicates) is not bool:
+        raise UserError(f"{where}, field duplicates: expected true or false, found {plan.duplicates!r}.")
     if type(plan.seed) is not int:
         raise UserError(f"{where}, field seed: expected a whole number, found {plan.seed!r}.")
     if not plan.sources and not plan.items:

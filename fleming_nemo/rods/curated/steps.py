@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from fleming_nemo.data.items import ItemError, QAItem
 from fleming_nemo.rods.curated.anonymise import anonymise_item
 from fleming_nemo.rods.curated.filters import Filter, apply, reject_item
 from fleming_nemo.rods.curated.formats import check_format
+from fleming_nemo.rods.curated.heldout import is_pubmedqa_test_item
 from fleming_nemo.rods.curated.hub import hub_rows
 from fleming_nemo.rods.curated.mapping import Answer, Mapping, Options
 from fleming_nemo.rods.curated.plan import SourceEntry
@@ -25,18 +26,31 @@ from fleming_nemo.rods.curated.tables import Row, read_rows
 
 PART = 5_000
 _OWN_FORM = Mapping("items", "items", "en", "-", "question", Options("list", "options"), Answer("index0", "answer"))
-ItemStep = Callable[[Sequence[QAItem]], tuple[Sequence[QAItem], Sequence[Reject]]]
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """What a step over all items keeps, a reject for everything else, and sections that it gives to the card."""
+
+    kept: Sequence[QAItem]
+    rejects: Sequence[Reject]
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+ItemStep = Callable[[Sequence[QAItem]], Stepped]
 """A step over all items at once, such as the removal of duplicates."""
 
 
-def own_items(path: Path) -> Read:
-    """Items that are in this project's form already; bad rows become rejects."""
+def own_items(path: Path, training: bool) -> Read:
+    """Items that are in this project's form already; bad rows and, for training, held-out ones become rejects."""
     read = Read()
     for number, row, raw in read_rows(path, _OWN_FORM):
         read.rows += 1
         try:
             if isinstance(row, Refused):
                 raise row
+            if training and is_pubmedqa_test_item(row):
+                raise Refused("provenance", "held out: a test question of PubMedQA never enters training")
             item = to_own_item(row)
             item.provenance.setdefault("file", path.name)
             item.provenance.setdefault("row", number)
@@ -64,7 +78,7 @@ def read_step(
 ) -> dict[str, Any]:
     """One file, or one split of the hub, as parts of 5,000 items. UserError when not one row can be read."""
     if entry is None or mapping is None:
-        read = own_items(Path(path))
+        read = own_items(Path(path), training)
     else:
         rows: Iterable[Row]
         if path:

@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data.items import LETTERS, QAItem
-from fleming_nemo.rods.curated.answer_cache import AnswerCache, cache_key
-from fleming_nemo.rods.curated.endpoint import Endpoint, ask
+from fleming_nemo.endpoint import EndpointForm, Panel
+from fleming_nemo.rods.curated.asking import ask_texts
 
 _ANSWER = re.compile(r"<answer>\s*\(?([A-Z])\)?[.。]?\s*</answer>")
 _ENGLISH = (
@@ -48,20 +49,18 @@ def parse_letter(text: str | None, num_options: int) -> str:
 
 
 def ask_votes(
-    items: Sequence[QAItem], endpoint: Endpoint, trials: int, cache_file: Path
+    items: Sequence[QAItem], endpoint: EndpointForm, trials: int, folder: Path
 ) -> tuple[dict[str, Votes], int]:
-    """Votes by item id, and how many calls they took. Raises UserError as `endpoint.ask` does."""
+    """Votes by item id, and how many calls they took; answers stay in `folder`. Raises UserError as `serve` does."""
     items = [item for item in items if item.options]  # whether an open answer is right is no matter of a letter
-    prompts = {item.id: exam_prompt(item) for item in items}
-    with AnswerCache(cache_file) as cache:
-        wanted = ((prompts[item.id], trial) for item in items for trial in range(trials))
-        calls = ask(endpoint, wanted, cache, "label check")
-        votes = {}
-        for item in items:
-            replies = [cache[cache_key(endpoint.body(prompts[item.id], trial))] for trial in range(trials)]
-            letters = tuple(parse_letter(reply.text, len(item.options)) for reply in replies)
-            votes[item.id] = Votes(trials, letters.count(item.letter), letters)
-    return votes, calls
+    panel = Panel("label check", len(items) * trials)
+    texts = ask_texts(endpoint, ((exam_prompt(item), t) for item in items for t in range(trials)), folder, panel)
+    votes = {}
+    for item in items:
+        letters = tuple(parse_letter(text, len(item.options)) for text in islice(texts, trials))
+        votes[item.id] = Votes(trials, letters.count(item.letter), letters)
+    list(texts)  # to its end, so that the cache is closed
+    return votes, panel.tally.calls
 
 
 def recorded_votes(path: Path, items: Sequence[QAItem]) -> dict[str, Votes]:

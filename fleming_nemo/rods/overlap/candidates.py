@@ -1,100 +1,122 @@
 """Which pairs of training item and benchmark question are worth a close look: array lookups only, no text compared."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fleming_nemo.rods.overlap.columns import Columns, features_of
-from fleming_nemo.rods.overlap.hashing import Ints, RangeHash, window_starts
+from fleming_nemo.rods.overlap.hashing import Ints, RangeHash, expand, summed, window_starts
 from fleming_nemo.rods.overlap.index import GRAM, WINDOW, BenchmarkIndex
+from fleming_nemo.rods.overlap.weighed import Weighed, features_of
 
 _SHARE = 0.4
 _MOST_PER_ITEM = 48
 _STEPS = 16.0
+_PLACES = np.int64(1) << 20
 
 
-@dataclass(slots=True)
-class Evidence:
-    """What the index found for one pair."""
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Pairs in order of item and benchmark entry, each once, with what the index found; all arrays are parallel."""
 
-    windows: int = 0
-    """Windows of 64 letters of the benchmark question that stand in the item's question or context."""
-    context_windows: int = 0
+    item: Ints
+    """Position in the chunk."""
+    entry: Ints
+    letters: Ints
+    """Letters of the benchmark question that lie in a passage of 64 and more of the item's question or context."""
+    context_letters: Ints
     """The same for the benchmark's context."""
-    grams: list[int] = field(default_factory=list)
-    """Positions in the benchmark question of the n-grams in common."""
-    options: bool = False
-    """Two rare options in common."""
-    letters: bool = False
+    run: NDArray[np.float64]
+    """Information of the words of the benchmark question that shared n-grams cover."""
+    same: NDArray[np.bool_]
     """The same question but for spaces and punctuation."""
 
 
-def candidates_of(columns: Columns, index: BenchmarkIndex) -> dict[tuple[int, int], Evidence]:
-    """Pairs (entry of the chunk, benchmark entry) in order. At most 48 pairs per entry come from single words."""
-    found: dict[tuple[int, int], Evidence] = {}
-    for pair in _by_words(columns, index):
-        found.setdefault(pair, Evidence())
-    for pair in _by_options(columns, index):
-        found.setdefault(pair, Evidence()).options = True
-    for pair in _whole(columns, index):
-        found.setdefault(pair, Evidence()).letters = True
-    spans = columns.spans
-    starts = window_starts(spans.letter_rows, WINDOW)
-    place, packed = index.windows.lookup(RangeHash(spans.letters).windows(WINDOW)[starts])
-    rows = np.searchsorted(spans.letter_rows, starts[place], "right") - 1
-    width = 2 * len(index.entries)
-    pairs, counts = np.unique(columns.span_entry[rows] * width + packed, return_counts=True)
-    for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
-        item, place_packed = divmod(pair, width)
-        evidence = found.setdefault((item, place_packed >> 1), Evidence())
-        if place_packed & 1:
-            evidence.context_windows = count
-        else:
-            evidence.windows = count
-    starts = window_starts(spans.word_rows, GRAM)
-    place, packed = index.grams.lookup(RangeHash(spans.words).windows(GRAM)[starts])
-    rows = np.searchsorted(spans.word_rows, starts[place], "right") - 1
-    order = np.lexsort((packed, columns.span_entry[rows]))
-    for owner, value in zip(columns.span_entry[rows][order].tolist(), packed[order].tolist(), strict=True):
-        found.setdefault((owner, value >> 20), Evidence()).grams.append(value & 0xFFFFF)
-    return dict(sorted(found.items()))
+def candidates_of(weighed: Weighed, index: BenchmarkIndex) -> Candidates:
+    """At most 48 pairs per item come from single words, and as many from options."""
+    width = max(len(index.entries), 1)
+    whole = _whole(weighed, index, width)
+    passage, letters = _passages(weighed, index, width)
+    gram, run = _runs(weighed, index, width)
+    words, options = _by_words(weighed, index, width), _by_options(weighed, index, width)
+    pairs = np.unique(np.concatenate((words, options, whole, passage >> 1, gram)))
+    found = Candidates(
+        *np.divmod(pairs, width),
+        letters=np.zeros(len(pairs), np.int64),
+        context_letters=np.zeros(len(pairs), np.int64),
+        run=np.zeros(len(pairs)),
+        same=np.zeros(len(pairs), bool),
+    )
+    for side, target in ((0, found.letters), (1, found.context_letters)):
+        here = np.flatnonzero(passage & 1 == side)
+        target[np.searchsorted(pairs, passage[here] >> 1)] = letters[here]
+    found.run[np.searchsorted(pairs, gram)] = run
+    found.same[np.searchsorted(pairs, whole)] = True
+    return found
 
 
-def _by_words(columns: Columns, index: BenchmarkIndex) -> list[tuple[int, int]]:
+def _by_words(weighed: Weighed, index: BenchmarkIndex, width: int) -> Ints:
     """Pairs that share at least 40 % of the lookup weight of the shorter question."""
-    features = features_of(columns, index.rarity, index.most)
-    total = np.bincount(features.entry, features.weights, minlength=len(columns.entries))
+    features = features_of(weighed, index.most)
     place, entry = index.features.lookup(features.keys)
     if not len(place):
-        return []
+        return np.zeros(0, np.int64)
     # One sort instead of a table of all pairs: the weight rides in the low bits of the pair's number.
-    weight = np.round(features.weights[place] * _STEPS).astype(np.int64)
-    packed = np.sort(((features.entry[place] * len(index.entries) + entry) << 10) | weight)
-    pair, weight = packed >> 10, packed & 1023
+    weight = np.round(features.weights * _STEPS).astype(np.int64)
+    owner = features.entry * width << 10 | weight
+    packed = np.sort(owner[place] + (entry << 10))
+    pair = packed >> 10
     first = np.flatnonzero(np.concatenate(([True], pair[1:] != pair[:-1])))
-    shared = np.add.reduceat(weight, first) / _STEPS
-    item, entry = np.divmod(pair[first], len(index.entries))
-    kept = shared >= _SHARE * np.minimum(total[item], index.feature_total[entry])
-    return _strongest(item[kept], entry[kept], shared[kept])
+    shared = np.add.reduceat(packed & 1023, first) / _STEPS
+    item, entry = np.divmod(pair[first], width)
+    kept = np.flatnonzero(shared >= _SHARE * np.minimum(features.total[item], index.feature_total[entry]))
+    return _strongest(item[kept], entry[kept], shared[kept], width)
 
 
-def _strongest(item: Ints, entry: Ints, shared: np.ndarray) -> list[tuple[int, int]]:
+def _strongest(item: Ints, entry: Ints, shared: np.ndarray, width: int) -> Ints:
     order = np.lexsort((entry, -shared, item))
     item, entry = item[order], entry[order]
-    first = np.searchsorted(item, item, "left")
-    kept = np.arange(len(item)) - first < _MOST_PER_ITEM
-    return list(zip(item[kept].tolist(), entry[kept].tolist(), strict=True))
+    kept = np.arange(len(item)) - np.searchsorted(item, item, "left") < _MOST_PER_ITEM
+    return item[kept] * width + entry[kept]
 
 
-def _by_options(columns: Columns, index: BenchmarkIndex) -> list[tuple[int, int]]:
+def _by_options(weighed: Weighed, index: BenchmarkIndex, width: int) -> Ints:
     """Pairs with two rare options in common."""
-    place, entry = index.options.lookup(columns.option_hash)
-    pair = columns.option_entry[place] * len(index.entries) + entry
-    pairs, counts = np.unique(pair, return_counts=True)
-    item, entry = np.divmod(pairs[counts >= 2], max(len(index.entries), 1))
-    return _strongest(item, entry, counts[counts >= 2])
+    place, entry = index.options.lookup(weighed.columns.option_hash)
+    pairs, counts = np.unique(weighed.columns.option_entry[place] * width + entry, return_counts=True)
+    item, entry = np.divmod(pairs[counts >= 2], width)
+    return _strongest(item, entry, counts[counts >= 2], width)
 
 
-def _whole(columns: Columns, index: BenchmarkIndex) -> list[tuple[int, int]]:
-    place, entry = index.questions.lookup(columns.question_hash)
-    return _strongest(place, entry, np.ones(len(place)))
+def _whole(weighed: Weighed, index: BenchmarkIndex, width: int) -> Ints:
+    item, entry = index.questions.lookup(weighed.columns.question_hash)
+    return np.unique(_strongest(item, entry, np.ones(len(item)), width))
+
+
+def _passages(weighed: Weighed, index: BenchmarkIndex, width: int) -> tuple[Ints, Ints]:
+    """Passages of 64 letters in common: numbers of pair and side (question or context), and letters that they cover."""
+    spans = weighed.columns.spans
+    starts, text = spans.long_runs(WINDOW)
+    place, packed = index.windows.lookup(RangeHash(spans.letters).windows(WINDOW)[starts])
+    side = weighed.columns.span_entry[text[place]] * (2 * width) + packed
+    order = np.lexsort((starts[place], side))
+    side, position = side[order], starts[place[order]]
+    first = np.flatnonzero(np.concatenate(([True], side[1:] != side[:-1])) if len(side) else np.zeros(0, bool))
+    last = np.append(side[1:] != side[:-1], True)[: len(side)]
+    gained = np.where(last, WINDOW, np.minimum(np.append(np.diff(position), WINDOW)[: len(side)], WINDOW))
+    return side[first], np.add.reduceat(gained, first) if len(first) else gained
+
+
+def _runs(weighed: Weighed, index: BenchmarkIndex, width: int) -> tuple[Ints, NDArray[np.float64]]:
+    """Pairs with a shared n-gram, and the information of the benchmark's words that shared n-grams cover."""
+    columns = weighed.columns
+    starts = window_starts(columns.spans.word_rows, GRAM)
+    place, packed = index.grams.lookup(RangeHash(columns.spans.words).windows(GRAM)[starts])
+    text = np.searchsorted(columns.spans.word_rows, starts[place], "right") - 1
+    pair = columns.span_entry[text] * width + (packed >> 20)
+    covered = expand(pair * _PLACES + (packed & 0xFFFFF), np.full(len(pair), GRAM))
+    covered = np.unique(covered)
+    pair, position = np.divmod(covered, _PLACES)
+    pairs, owner = np.unique(pair, return_inverse=True)
+    weights = index.weighed.weights[index.weighed.rows[pairs % width][owner] + position]
+    return pairs, summed(owner, weights, len(pairs))

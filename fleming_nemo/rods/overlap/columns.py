@@ -7,16 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleming_nemo.rods.overlap.entries import Entry
-from fleming_nemo.rods.overlap.hashing import U64, Ints, RangeHash, expand, mix, unique_pairs
-from fleming_nemo.rods.overlap.rarity import Rarity
-from fleming_nemo.rods.overlap.tokens import NUMBER, Tokens, tokenise
+from fleming_nemo.rods.overlap.hashing import U64, Ints, RangeHash, expand
+from fleming_nemo.rods.overlap.tokens import Tokens, tokenise
 
 # A 10 MB question is searched in pieces of this size, so that memory stays flat; they overlap by more than any window.
 PIECE = 100_000
 _PIECE_OVERLAP = 1_000
 # Word statistics of a whole text say nothing when it is a book: beyond this, only spans inside it are compared.
 LONG_QUESTION = 20_000
-_CONTENT = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,11 @@ class Columns:
     option_entry: Ints
     options: Tokens
     option_word_entry: Ints
+    question_chars: Ints
+    """Characters of the raw text."""
+    context_chars: Ints
+    question_letters: Ints
+    """Letters without spaces and punctuation; 0 for a very long question."""
     question_hash: U64
     """Per entry, hash of the whole question's letters; 0 for an empty or very long one."""
 
@@ -61,6 +64,8 @@ def columns_of(entries: Sequence[Entry]) -> Columns:
     letters = RangeHash(spans.letters)
     whole[short] = letters.of(spans.letter_rows[places[short]], spans.letter_rows[places[short] + 1])
     whole[short[spans.letter_rows[places[short]] == spans.letter_rows[places[short] + 1]]] = 0
+    question_letters = np.zeros(len(entries), np.int64)
+    question_letters[short] = spans.letter_rows[places[short] + 1] - spans.letter_rows[places[short]]
     option_entry = np.repeat(np.arange(len(entries)), [len(entry.options) for entry in entries])
     return Columns(
         entries=entries,
@@ -73,31 +78,8 @@ def columns_of(entries: Sequence[Entry]) -> Columns:
         option_entry=option_entry,
         options=options,
         option_word_entry=np.repeat(option_entry, np.diff(options.word_rows)),
+        question_chars=np.fromiter((len(entry.question) for entry in entries), np.int64, len(entries)),
+        context_chars=np.fromiter((len(entry.context) for entry in entries), np.int64, len(entries)),
+        question_letters=question_letters,
         question_hash=whole,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Features:
-    """What a question is looked up by: its distinct words, and pairs of neighbouring content words in either order."""
-
-    keys: U64
-    entry: Ints
-    weights: NDArray[np.float32]
-
-
-def features_of(columns: Columns, rarity: Rarity, most: int) -> Features:
-    """Features that at most `most` benchmark questions share; a pair weighs as much as the mean of its words."""
-    words = columns.spans.words[columns.question_words]
-    entry = columns.question_entry
-    weights = rarity.of(words)
-    content = np.flatnonzero((weights > _CONTENT) & (words != NUMBER))
-    first, second = content[:-1], content[1:]
-    near = (entry[first] == entry[second]) & (second - first <= 3)
-    first, second = first[near], second[near]
-    rare = np.flatnonzero(rarity.count(words) <= most)
-    keys = np.concatenate((words[rare], mix(words[first] + words[second])))
-    owner = np.concatenate((entry[rare], entry[first]))
-    value = np.concatenate((weights[rare], (weights[first] + weights[second]) / 2))
-    unique = unique_pairs(owner, keys)
-    return Features(keys[unique], owner[unique], value[unique])

@@ -5,7 +5,6 @@ a long passage are compared. Weights come from the benchmarks alone, so what hap
 training item, and the result is the same for any number of workers.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,12 +13,15 @@ from typing import Any
 from fleming_nemo.data.items import QAItem
 from fleming_nemo.rods.overlap.candidates import candidates_of
 from fleming_nemo.rods.overlap.columns import columns_of
-from fleming_nemo.rods.overlap.compare import Profiles
 from fleming_nemo.rods.overlap.entries import Entry, entry_of
+from fleming_nemo.rods.overlap.hits import hits_per_benchmark
 from fleming_nemo.rods.overlap.index import BenchmarkIndex
+from fleming_nemo.rods.overlap.profiles import Profiles
+from fleming_nemo.rods.overlap.screen import worth_judging
 from fleming_nemo.rods.overlap.shards import map_chunks
 from fleming_nemo.rods.overlap.spans import matched_span
-from fleming_nemo.rods.overlap.verdict import Verdict, judge
+from fleming_nemo.rods.overlap.verdict import Evidence, Verdict, judge
+from fleming_nemo.rods.overlap.weighed import Weighed
 
 _MOST_HITS = 20
 
@@ -43,28 +45,22 @@ def decontaminate(items: Sequence[QAItem | Entry], index: BenchmarkIndex, worker
     chunks = map_chunks(partial(_chunk, index), items, workers, "decontaminate")
     rows = [row for chunk in chunks for row in chunk]
     gone = {row["row"] for row in rows}
-    per_benchmark: dict[str, Counter[str]] = {name: Counter() for name in dict.fromkeys(index.benchmark)}
-    for row in rows:
-        for name in {hit["benchmark"] for hit in row["hits"]}:
-            first = next(hit for hit in row["hits"] if hit["benchmark"] == name)
-            per_benchmark[name][first["reason"]] += 1
-    counts = {
-        "items": len(items),
-        "removed": len(rows),
-        "benchmarks": {
-            name: {"removed": sum(reasons.values()), "reasons": dict(sorted(reasons.items()))}
-            for name, reasons in per_benchmark.items()
-        },
-    }
+    counts = {"items": len(items), "removed": len(rows), "benchmarks": hits_per_benchmark(rows, index)}
     return Decontamination([item for at, item in enumerate(items) if at not in gone], rows, counts)
 
 
 def _chunk(index: BenchmarkIndex, first: int, items: Sequence[QAItem | Entry]) -> list[dict[str, Any]]:
     columns = columns_of([entry_of(item) for item in items])
-    profiles = Profiles(columns, index.rarity)
+    weighed = Weighed(columns, index.rarity, index.phrases)
+    found = candidates_of(weighed, index)
+    profiles = Profiles(weighed)
     hits: dict[int, list[tuple[Verdict, int]]] = {}
-    for (number, entry), evidence in candidates_of(columns, index).items():
-        verdict = judge(profiles[number], entry, evidence, index)
+    for at in worth_judging(weighed, found, index).tolist():
+        number, entry = int(found.item[at]), int(found.entry[at])
+        evidence = Evidence(
+            int(found.letters[at]), int(found.context_letters[at]), float(found.run[at]), bool(found.same[at])
+        )
+        verdict = judge(profiles[number], index.profiles[entry], evidence)
         if verdict is not None:
             hits.setdefault(number, []).append((verdict, entry))
     return [_row(first, columns.entries[number], found, number, index) for number, found in sorted(hits.items())]

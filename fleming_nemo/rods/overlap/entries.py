@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,21 +36,29 @@ def read_benchmark(path: Path | str) -> tuple[list[Entry], list[dict[str, Any]]]
 
     A reject is {file, row, field, reason, raw}. Raises UserError when the file cannot be read.
     """
+    entries, _, rejects = read_lines(path)
+    return entries, rejects
+
+
+def read_lines(path: Path | str) -> tuple[list[Entry], list[tuple[int, bytes]], list[dict[str, Any]]]:
+    """As read_benchmark, with the line of every entry: its number from 1 and its bytes without the line break."""
     path = Path(path)
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error}); give a JSONL file of questions.") from error
     entries: list[Entry] = []
+    lines: list[tuple[int, bytes]] = []
     rejects: list[dict[str, Any]] = []
     for number, line in enumerate(raw.removesuffix(b"\n").split(b"\n") if raw else (), 1):
         try:
             entries.append(_entry(json.loads(line.decode("utf-8")), f"{path.name}:{number}"))
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            lines.append((number, line))
+        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
             rejects.append(_reject(path, number, "(row)", f"not UTF-8 JSON ({error})", line))
         except _FieldError as error:
             rejects.append(_reject(path, number, error.field, str(error), line))
-    return entries, rejects
+    return entries, lines, rejects
 
 
 class _FieldError(ValueError):
@@ -75,7 +84,12 @@ def _entry(row: object, name: str) -> Entry:
 
 def _reject(path: Path, row: int, field: str, reason: str, line: bytes) -> dict[str, Any]:
     raw = line[:2000].decode("utf-8", "replace")[:500]
-    return {"file": str(path), "row": row, "field": field, "reason": reason, "raw": raw}
+    return {"file": str(path), "row": row, "field": field, "reason": _printable(reason), "raw": raw}
+
+
+def _printable(text: str) -> str:
+    """Lone surrogates, which JSON may escape, cannot be written as UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def read_benchmarks(paths: Iterable[Path | str]) -> tuple[dict[str, list[Entry]], list[dict[str, Any]]]:

@@ -3,6 +3,7 @@
 import html
 import re
 import unicodedata
+from functools import lru_cache
 
 # Markup inside a word goes without a trace (H<sub>2</sub>O), every other tag parts two words.
 _INLINE = re.compile(r"</?(?:b|i|u|em|strong|sub|sup|font|span)\b[^<>]{0,200}>", re.IGNORECASE)
@@ -17,6 +18,9 @@ _GREEK = {
         "μ": "mu", "σ": "sigma", "ω": "omega",
     }.items()
 }  # fmt: skip
+
+
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
 
 
 class _Letters(dict[int, str]):
@@ -41,10 +45,23 @@ def fold(text: str) -> str:
         text = html.unescape(text)
     if "<" in text:
         text = _BLOCK.sub(" ", _INLINE.sub("", text))
-    if text.isascii():
-        return text.lower().replace("\n", " ")
-    text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
-    return text.translate(_LETTERS)
+    if not text.isascii():
+        # ASCII folds letter by letter, so that only what stands between it is looked at closely.
+        text = _FOREIGN.sub(_foreign, text)
+    return text.lower().replace("\n", " ")
+
+
+def _foreign(match: re.Match[str]) -> str:
+    run = match[0]
+    return _short_run(run) if len(run) <= 4 else _run(run)
+
+
+def _run(run: str) -> str:
+    run = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", run).casefold())
+    return run.translate(_LETTERS)
+
+
+_short_run = lru_cache(maxsize=1 << 14)(_run)
 
 
 # Signs that tell two options apart: 'pH < 7' and 'pH > 7', '+1' and '-1', '1.5' and '15'.

@@ -34,9 +34,11 @@ def _power(base: int, exponents_below: int) -> U64:
 class RangeHash:
     """Polynomial hash modulo 2**64 of any range of an array, each in constant time (Karp and Rabin 1987)."""
 
-    def __init__(self, values: U64) -> None:
+    def __init__(self, values: U64 | NDArray[np.uint32]) -> None:
         self._sums = np.zeros(len(values) + 1, np.uint64)
-        np.cumsum(values * _power(_BASE, len(values))[: len(values)], out=self._sums[1:])
+        terms = self._sums[1:]
+        np.multiply(values, _power(_BASE, len(values))[: len(values)], out=terms)
+        np.cumsum(terms, out=terms)
 
     def of(self, starts: Ints, ends: Ints) -> U64:
         """Hash of every values[start:end]; equal ranges have equal hashes wherever they stand."""
@@ -62,6 +64,11 @@ def expand(starts: Ints, counts: Ints) -> Ints:
     return np.arange(int(counts.sum()), dtype=np.int64) + np.repeat(starts - before, counts)
 
 
+def summed(owner: Ints, weights: NDArray[np.floating], count: int) -> NDArray[np.float64]:
+    """Sum of the weights of every owner 0, 1, ... count - 1."""
+    return np.bincount(owner, weights, minlength=count).astype(np.float64)
+
+
 def unique_pairs(rows: Ints, words: U64) -> Ints:
     """Positions of the first of every equal (row, word), ordered by row and word."""
     order = np.lexsort((words, rows))
@@ -69,23 +76,3 @@ def unique_pairs(rows: Ints, words: U64) -> Ints:
         return order
     r, w = rows[order], words[order]
     return order[np.concatenate(([True], (r[1:] != r[:-1]) | (w[1:] != w[:-1])))]
-
-
-class HashIndex:
-    """Where a hash occurs: a bitmap that rejects most strangers in one look, then a sorted list."""
-
-    def __init__(self, keys: U64, values: Ints) -> None:
-        order = np.lexsort((values, keys))
-        self._keys, self._values = keys[order], values[order]
-        bits = min(max(int(len(keys) * 16).bit_length(), 10), 26)
-        self._shift = np.uint64(64 - bits)
-        self._seen = np.zeros(1 << bits, bool)
-        self._seen[(keys >> self._shift).astype(np.int64)] = True
-
-    def lookup(self, keys: U64) -> tuple[Ints, Ints]:
-        """All (position in `keys`, value) pairs, ordered by position and value."""
-        near = np.flatnonzero(self._seen[(keys >> self._shift).astype(np.int64)])
-        wanted = keys[near]
-        low = np.searchsorted(self._keys, wanted, "left")
-        counts = np.searchsorted(self._keys, wanted, "right") - low
-        return np.repeat(near, counts), self._values[expand(low, counts)]

@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fleming_nemo.data.items import QAItem
-from fleming_nemo.rods.overlap.columns import Columns, columns_of, features_of
-from fleming_nemo.rods.overlap.compare import Profile, Profiles
+from fleming_nemo.rods.overlap.columns import columns_of
 from fleming_nemo.rods.overlap.entries import Entry, entry_of
-from fleming_nemo.rods.overlap.hashing import HashIndex, Ints, RangeHash, unique_pairs, window_starts
+from fleming_nemo.rods.overlap.hashing import Ints, RangeHash, summed, unique_pairs, window_starts
+from fleming_nemo.rods.overlap.phrases import Phrases
+from fleming_nemo.rods.overlap.profiles import Profiles
 from fleming_nemo.rods.overlap.rarity import Rarity
+from fleming_nemo.rods.overlap.tables import HashIndex, Members
+from fleming_nemo.rods.overlap.weighed import Weighed, features_of
 
 WINDOW = 64
 """Letters of a long overlap, as HuatuoGPT-o1 uses; counted here after folding, without spaces and punctuation."""
@@ -18,7 +21,6 @@ GRAM = 8
 _WINDOW_INFORMATION = 26.0
 _GRAM_INFORMATION = 16.0
 _PLACE_BITS = 20
-_CHUNK = 4096
 
 
 class BenchmarkIndex:
@@ -30,86 +32,70 @@ class BenchmarkIndex:
     def __init__(self, benchmarks: Mapping[str, Sequence[QAItem | Entry]]) -> None:
         self.entries: list[Entry] = []
         self.benchmark: list[str] = []
+        self.sizes = {name: len(items) for name, items in benchmarks.items()}
         for name, items in benchmarks.items():
             self.entries += [entry_of(item) for item in items]
             self.benchmark += [name] * len(items)
-        chunks = [columns_of(self.entries[at : at + _CHUNK]) for at in range(0, len(self.entries), _CHUNK)]
-        first = [at for at in range(0, len(self.entries), _CHUNK)]
-        pairs = list(zip(chunks, first, strict=True))
-        words = [part for c in chunks for part in (c.spans.words[c.question_words], c.options.words)]
-        owners = [part + at for c, at in pairs for part in (c.question_entry, c.option_word_entry)]
-        self.rarity = Rarity(_joined(words, np.uint64), _joined(owners, np.int64))
-        self.most = max(40, len(self.entries) // 100)
+        columns = columns_of(self.entries)
+        words = np.concatenate((columns.spans.words[columns.question_words], columns.options.words))
+        owners = np.concatenate((columns.question_entry, columns.option_word_entry))
+        self.rarity = Rarity(words, owners)
+        self.most = max(40, len(self.entries) // 200)
         """A word in more questions than this selects too little to be looked up by."""
+        option_text = np.repeat(np.arange(len(columns.option_hash)), np.diff(columns.options.word_rows))
+        texts = np.concatenate((columns.question_entry, len(self.entries) + option_text))
+        self.phrases = Phrases(words, texts, owners, self.rarity)
+        self.weighed = weighed = Weighed(columns, self.rarity, self.phrases)
+        self.members = Members(weighed.entry, weighed.id)
+        self.profiles = Profiles(weighed)
 
-        windows = [self._windows(c, at) for c, at in pairs]
-        self.windows = HashIndex(*self._selective(windows, 1))
-        grams = [self._grams(c, at) for c, at in pairs]
-        self.grams = HashIndex(*self._selective(grams, _PLACE_BITS))
-        features = [features_of(c, self.rarity, self.most) for c in chunks]
-        owner = _joined([f.entry + at for f, at in zip(features, first, strict=True)], np.int64)
-        keys = _joined([f.keys for f in features], np.uint64)
-        kept = np.flatnonzero(_frequency(keys) <= self.most)
-        self.features = HashIndex(keys[kept], owner[kept])
-        weights = _joined([f.weights for f in features], np.float32)
-        self.feature_total = np.bincount(owner[kept], weights[kept], minlength=len(self.entries))
+        self.windows = HashIndex(*self._selective(*self._windows(), 1))
+        self.grams = HashIndex(*self._selective(*self._grams(), _PLACE_BITS))
+        features = features_of(weighed, self.most)
+        once = unique_pairs(features.entry, features.keys)
+        kept = once[_frequency(features.keys[once]) <= self.most]
+        self.features = HashIndex(features.keys[kept], features.entry[kept])
+        self.feature_total = summed(features.entry[kept], features.weights[kept], len(self.entries))
 
-        hashes = _joined([c.option_hash for c in chunks], np.uint64)
-        option_owner = _joined([c.option_entry + at for c, at in pairs], np.int64)
-        rare = np.flatnonzero(_frequency(hashes) <= self.most)
-        self.options = HashIndex(hashes[rare], option_owner[rare])
-        whole = _joined([c.question_hash for c in chunks], np.uint64)
-        asked = np.flatnonzero(whole)
-        self.questions = HashIndex(whole[asked], asked.astype(np.int64))
+        rare = np.flatnonzero(_frequency(columns.option_hash) <= self.most)
+        self.options = HashIndex(columns.option_hash[rare], columns.option_entry[rare])
+        asked = np.flatnonzero(columns.question_hash)
+        self.questions = HashIndex(columns.question_hash[asked], asked.astype(np.int64))
 
-        self._profiles = [Profiles(c, self.rarity) for c in chunks]
-
-    def _selective(self, parts: list[tuple[np.ndarray, np.ndarray]], bits: int) -> tuple[np.ndarray, np.ndarray]:
+    def _selective(self, keys: np.ndarray, values: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
         """Keys and packed values without the keys that more than one question in a thousand has: stock phrases."""
-        keys, values = _joined([k for k, _ in parts], np.uint64), _joined([v for _, v in parts], np.int64)
         once = unique_pairs(values >> bits, keys)
         stock, counts = np.unique(keys[once], return_counts=True)
         stock = stock[counts > max(8, len(self.entries) // 1000)]
         kept = ~np.isin(keys, stock)
         return keys[kept], values[kept]
 
-    def profile(self, entry: int) -> Profile:
-        """The benchmark question number `entry`, prepared for comparison."""
-        return self._profiles[entry // _CHUNK][entry % _CHUNK]
-
-    def word_weights(self, entry: int) -> np.ndarray:
-        """Weights of the words of a benchmark question in the order of the text."""
-        return self._profiles[entry // _CHUNK].word_weights(entry % _CHUNK)
-
-    def _windows(self, columns: Columns, first: int) -> tuple[np.ndarray, np.ndarray]:
-        """Long windows; the value packs entry and whether it is the entry's context."""
-        spans = columns.spans
-        starts = window_starts(spans.letter_rows, WINDOW)
+    def _windows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Long windows from the start of a word; the value packs entry and whether it is the entry's context."""
+        columns, spans = self.weighed.columns, self.weighed.columns.spans
+        starts, text = spans.long_runs(WINDOW)
         hashes = RangeHash(spans.letters).windows(WINDOW)[starts]
-        per_letter = np.zeros(len(spans.letters) + 1)
-        per_letter[1:] = np.bincount(spans.word_ends - 1, self.rarity.of(spans.words), minlength=len(spans.letters))
-        sums = np.cumsum(per_letter)
+        weights = self.phrases.weights(
+            spans.words,
+            self.rarity.ids(spans.words),
+            np.repeat(np.arange(len(spans.word_rows) - 1), np.diff(spans.word_rows)),
+        )
+        per_letter = np.bincount(spans.word_ends - 1, weights, minlength=len(spans.letters))
+        sums = np.concatenate(([0.0], np.cumsum(per_letter)))
         informative = sums[starts + WINDOW] - sums[starts] >= _WINDOW_INFORMATION
-        rows = np.searchsorted(spans.letter_rows, starts, "right") - 1
-        packed = (columns.span_entry[rows] + first) << 1 | columns.span_is_context[rows]
+        packed = columns.span_entry[text] << 1 | columns.span_is_context[text]
         return hashes[informative], packed[informative]
 
-    def _grams(self, columns: Columns, first: int) -> tuple[np.ndarray, np.ndarray]:
+    def _grams(self) -> tuple[np.ndarray, np.ndarray]:
         """N-grams of the questions; the value packs entry and position of the first word within the question."""
-        words = columns.spans.words[columns.question_words]
-        counts = np.bincount(columns.question_entry, minlength=len(columns.entries))
-        rows = np.concatenate(([0], np.cumsum(counts)))
-        starts = window_starts(rows, GRAM)
-        hashes = RangeHash(words).windows(GRAM)[starts]
-        sums = np.concatenate(([0.0], np.cumsum(self.rarity.of(words))))
+        weighed = self.weighed
+        starts = window_starts(weighed.rows, GRAM)
+        hashes = RangeHash(weighed.words).windows(GRAM)[starts]
+        sums = np.concatenate(([0.0], np.cumsum(weighed.weights, dtype=np.float64)))
         informative = sums[starts + GRAM] - sums[starts] >= _GRAM_INFORMATION
-        owner = columns.question_entry[starts]
-        packed = ((owner + first) << _PLACE_BITS) | (starts - rows[owner])
+        owner = weighed.columns.question_entry[starts]
+        packed = (owner << _PLACE_BITS) | (starts - weighed.rows[owner])
         return hashes[informative], packed[informative]
-
-
-def _joined(parts: list, kind: type) -> np.ndarray:
-    return np.concatenate(parts).astype(kind) if parts else np.zeros(0, kind)
 
 
 def _frequency(keys: np.ndarray) -> Ints:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleming_nemo.rods.overlap.hashing import U64, Ints, unique_pairs
+from fleming_nemo.rods.overlap.tables import KeyTable
 from fleming_nemo.rods.overlap.tokens import NUMBER, tokenise
 
 # A small benchmark alone cannot tell that 'diagnosis' is an everyday word: pretend to have seen this many questions.
@@ -66,30 +67,25 @@ class Rarity:
 
     def __init__(self, words: U64, questions: Ints) -> None:
         """From parallel arrays: a word and the number of the benchmark question that it stands in."""
-        self._words, counts = np.unique(words[unique_pairs(questions, words)], return_counts=True)
+        asked, counts = np.unique(words[unique_pairs(questions, words)], return_counts=True)
         self.questions = int(questions.max(initial=-1)) + 1
-        keys, share = _prior()
-        place = np.searchsorted(keys, self._words).clip(max=len(keys) - 1)
-        known = keys[place] == self._words
-        expected = np.where(known, share[place] * _BACKGROUND, 1.0)
-        self.counts = counts.astype(np.int64)
+        prior, share = _prior()
+        known = np.union1d(asked, prior)
+        expected = np.ones(len(known))
+        expected[np.searchsorted(known, prior)] = share * _BACKGROUND
+        self._table = KeyTable(known)
+        self.keys = known
+        self.counts = np.zeros(len(known) + 1, np.int64)
+        """Per known word the number of benchmark questions that have it; the last row stands for all other words."""
+        self.counts[np.searchsorted(known, asked)] = counts
         total = _BACKGROUND + self.questions
-        self._weights = np.log(total / (counts + expected)).astype(np.float32)
-        self._prior_weights = np.log(1 / share).astype(np.float32)
-        self.highest = float(np.log(total))
+        self.weights = np.log(total / np.maximum(1, self.counts + np.append(expected, 0))).astype(np.float32)
+        """Per known word its weight; a word that no benchmark has weighs most, unless it is an everyday word."""
+        unseen = np.searchsorted(known, np.setdiff1d(prior, asked))
+        self.weights[unseen] = np.log(_BACKGROUND / expected[unseen]).astype(np.float32)
+        self.unknown = len(known)
 
-    def of(self, words: U64) -> NDArray[np.float32]:
-        """Weights of words; one that no benchmark has weighs most, unless it is an everyday word."""
-        weights = np.full(len(words), self.highest, np.float32)
-        for keys, values in ((_prior()[0], self._prior_weights), (self._words, self._weights)):
-            if len(keys):
-                place = np.searchsorted(keys, words).clip(max=len(keys) - 1)
-                weights = np.where(keys[place] == words, values[place], weights)
-        return weights
-
-    def count(self, words: U64) -> Ints:
-        """In how many benchmark questions each word stands."""
-        if not len(self._words):
-            return np.zeros(len(words), np.int64)
-        place = np.searchsorted(self._words, words).clip(max=len(self._words) - 1)
-        return np.where(self._words[place] == words, self.counts[place], 0)
+    def ids(self, words: U64) -> Ints:
+        """Row of every word in `weights` and `counts`; `unknown` for a word of no benchmark."""
+        rows = self._table.find(words)
+        return np.where(rows < 0, self.unknown, rows)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleming_nemo.rods.overlap.folding import fold
-from fleming_nemo.rods.overlap.hashing import U64, Ints, RangeHash, mix
+from fleming_nemo.rods.overlap.hashing import U64, Ints, RangeHash, expand
 
 _BREAK, _LETTER, _DIGIT, _CJK = 0, 1, 2, 3
 _CJK_RANGES = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
@@ -31,6 +31,15 @@ def _classes() -> NDArray[np.uint8]:
     return table
 
 
+def _kinds(text: str, chars: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """Class of every character; bytes go through one table, and only what is no Latin letter through the large one."""
+    table = _classes()
+    kind = np.frombuffer(bytearray(text.encode("latin-1", "replace").translate(table[:256].tobytes())), np.uint8)
+    wide = np.flatnonzero(chars > 0xFF)
+    kind[wide] = table[chars[wide]]
+    return kind
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """Words and letters of a list of texts, laid end to end; row r is text r."""
@@ -38,23 +47,32 @@ class Tokens:
     words: U64
     word_rows: Ints
     """Offsets: words of text r are words[word_rows[r]:word_rows[r + 1]]."""
-    letters: U64
+    letters: NDArray[np.uint32]
     """Letters without spaces and punctuation, every number as one sign."""
     letter_rows: Ints
+    word_starts: Ints
+    """Per word, the position in `letters` of its first letter."""
     word_ends: Ints
-    """Per word, one past its last letter's position in `letters`."""
+    """Per word, one past the position of its last letter."""
+
+    def long_runs(self, width: int) -> tuple[Ints, Ints]:
+        """Words after which `width` letters of the same text follow: positions in `letters`, and the texts."""
+        text = np.repeat(np.arange(len(self.word_rows) - 1), np.diff(self.word_rows))
+        kept = np.flatnonzero(self.word_starts + width <= self.letter_rows[1:][text])
+        return self.word_starts[kept], text[kept]
 
 
 def tokenise(texts: Sequence[str], numbers_alike: bool = True) -> Tokens:
     """Words and letters of every text, in order. With `numbers_alike` off, 3 and 4 are different words."""
-    folded = [fold(text) for text in texts]
+    # Most texts are plain: lower case is all that folding does to them.
+    folded = [t.lower() if t.isascii() and "&" not in t and "<" not in t else fold(t) for t in texts]
     joined = "\n".join(folded) + "\n"
     chars = np.frombuffer(joined.encode("utf-32-le", "replace"), np.uint32)
+    kind = _kinds(joined, chars)
     lengths = np.fromiter((len(text) + 1 for text in folded), np.int64, len(folded))
     borders = np.concatenate(([0], np.cumsum(lengths)))
-    kind = _classes()[chars]
 
-    cut = np.flatnonzero(np.diff(kind)) + 1
+    cut = np.flatnonzero(kind[1:] != kind[:-1]) + 1
     run_start = np.concatenate(([0], cut)).astype(np.int64)
     run_end = np.concatenate((cut, [len(kind)])).astype(np.int64)
     run_kind = kind[run_start]
@@ -78,23 +96,21 @@ def tokenise(texts: Sequence[str], numbers_alike: bool = True) -> Tokens:
         order = np.argsort(starts, kind="stable")
         starts, ends, is_number = starts[order], ends[order], is_number[order]
 
-    words = RangeHash(mix(chars.astype(np.uint64))).of(starts, ends)
+    words = RangeHash(chars).of(starts, ends)
     kept = kind != _BREAK
-    symbols = chars
     if numbers_alike:
         words[is_number] = NUMBER
-        digits = np.zeros(len(kind) + 1, np.int8)
-        np.add.at(digits, run_start[number], 1)
-        np.add.at(digits, run_end[number], -1)
-        inside = np.cumsum(digits[:-1]).astype(bool)
-        symbols = np.where(inside, np.uint32(ord("0")), chars)
-        kept &= ~inside
-        kept[run_start[number]] = True
+        places = run_start[number]
+        kept[expand(places, run_end[number] - places)] = False
+        kept[places] = True
+        chars = chars.copy()
+        chars[places] = ord("0")
     position = np.concatenate(([0], np.cumsum(kept)))
     return Tokens(
         words=words,
         word_rows=np.searchsorted(starts, borders),
-        letters=mix(symbols[kept].astype(np.uint64)),
+        letters=chars[kept],
         letter_rows=position[borders],
+        word_starts=position[starts],
         word_ends=position[ends],
     )

@@ -5,49 +5,71 @@ that contradicts the question.
 """
 
 import random
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from fleming_nemo.rods.synth.facts import MIN_SHARE, STRONG_SHARE, Clue, Facts
+from fleming_nemo.rods.synth.facts import Clue, Facts
+from fleming_nemo.rods.synth.findings import MIN_SHARE, STRONG_SHARE
 
 MAX_CLUES = 6
 
 
-def candidates(facts: Facts, disease: int) -> list[Clue]:
-    """Findings of the disease whose recorded bounds lie in one of the bands whatever the source."""
-    found = []
-    for term, (low, high) in sorted(facts.bounds.get(disease, {}).items()):
-        if facts.information(term) < 1:
-            continue
-        if low >= STRONG_SHARE:
-            found.append(Clue(term, term, True, "often"))
-        elif low >= 0 and high < MIN_SHARE and facts.share(disease, term) < MIN_SHARE:
-            found.append(Clue(term, term, True, "seldom"))
-    return found
+@dataclass(frozen=True, slots=True, eq=False)
+class Banded:
+    clue: Clue
+    contradicts: int
+    """Diseases whose records rule the clue out, as a bitset."""
 
 
-def contradicts(facts: Facts, disease: int, clue: Clue) -> bool:
-    """Whether the records of the disease rule the clue out."""
-    low, high = facts.bounds.get(disease, {}).get(clue.term, (-1.0, 2.0))
-    bit = 1 << facts.slot[disease]
-    if clue.band == "seldom":
-        return low >= MIN_SHARE
-    if facts.absent(clue.term) & bit:
-        return True
-    return low >= 0 and high < STRONG_SHARE and not facts.strong.get(clue.term, 0) & bit
+class BandFinder:
+    def __init__(self, facts: Facts) -> None:
+        self._facts, self._findings = facts, facts.findings
+        self._pools: dict[int, list[Banded]] = {}
+        self._unrefutable: dict[int, int] = {}
 
+    def pool(self, disease: int) -> list[Banded]:
+        """Findings of the disease whose recorded bounds lie in one of the bands whatever the source."""
+        if disease not in self._pools:
+            found = []
+            for term, (low, high) in sorted(self._findings.bounds.get(disease, {}).items()):
+                if self._findings.information(term) < 1:
+                    continue
+                if low >= STRONG_SHARE:
+                    found.append(self._banded(term, "often"))
+                elif low >= 0 and high < MIN_SHARE and self._findings.share(disease, term) < MIN_SHARE:
+                    found.append(self._banded(term, "seldom"))
+            self._pools[disease] = found
+        return self._pools[disease]
 
-def choose(facts: Facts, pool: list[Clue], wrong: list[int], fewest: int, rng: random.Random) -> list[Clue] | None:
-    """Clues out of `pool` that contradict every disease of `wrong`, or None."""
-    against = {clue: {d for d in wrong if contradicts(facts, d, clue)} for clue in pool}
-    order = [c for c in pool if against[c]]
-    rng.shuffle(order)
-    chosen: list[Clue] = []
-    left = set(wrong)
-    while order and len(chosen) < MAX_CLUES and (left or len(chosen) < fewest):
-        best = max(order, key=lambda c: len(against[c] & left)) if left else order[0]
-        order.remove(best)
-        if any(best.term in facts.ancestors(c.term) or c.term in facts.ancestors(best.term) for c in chosen):
-            continue
-        if not left or against[best] & left:
-            chosen.append(best)
-            left -= against[best]
-    return chosen if chosen and not left else None
+    def unrefutable(self, disease: int) -> int:
+        """Diseases whose records contradict no band of `disease`: they cannot be wrong options."""
+        if disease not in self._unrefutable:
+            bits = self._findings.everyone
+            for banded in self.pool(disease):
+                bits &= ~banded.contradicts
+            self._unrefutable[disease] = bits
+        return self._unrefutable[disease]
+
+    def choose(
+        self, disease: int, wrong: int, fewest: int, fits: Callable[[int], bool], rng: random.Random
+    ) -> list[Clue] | None:
+        """Clues about the disease that contradict every disease of the bitset `wrong`, or None."""
+        order = [one for one in self.pool(disease) if one.contradicts & wrong]
+        rng.shuffle(order)
+        chosen: list[Clue] = []
+        left = wrong
+        while order and len(chosen) < MAX_CLUES and (left or len(chosen) < fewest):
+            best = max(order, key=lambda one: (one.contradicts & left).bit_count()) if left else order[0]
+            order.remove(best)
+            if any(self._overlap(best.clue.term, c.term) for c in chosen) or not fits(best.clue.term):
+                continue
+            if not left or best.contradicts & left:
+                chosen.append(best.clue)
+                left &= ~best.contradicts
+        return chosen if chosen and not left else None
+
+    def _overlap(self, one: int, other: int) -> bool:
+        return one in self._facts.ancestors(other) or other in self._facts.ancestors(one)
+
+    def _banded(self, term: int, band: str) -> Banded:
+        return Banded(Clue(term, term, True, band), self._findings.contradicting(term, band))

@@ -1,6 +1,7 @@
 """Choose the findings that a question shows, and prove with them: unique, and every other option wrong.
 
-What a shown finding proves, with D the disease asked about:
+This is inference under partial information: some of what is recorded about the disease D is shown, the rest is masked,
+and what is shown has to decide. What a shown finding proves:
 
     present t   rules out as a diagnosis: every disease without t or a descendant of t
                 refutes for good: those recorded as free of t, and those described by at least three findings
@@ -15,126 +16,151 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fleming_nemo.rods.synth import bands
-from fleming_nemo.rods.synth.facts import MIN_SHARE, STRONG_SHARE, Clue, Facts
+from fleming_nemo.rods.synth.facts import Clue, Facts
+from fleming_nemo.rods.synth.findings import MIN_SHARE, STRONG_SHARE
 
 MAX_CLUES = 9
 _MIN_INFORMATION = 2.0
 _MIN_INFORMATION_BROAD = 3.5
 _LOOKED_AT = 8
-_POOL = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Candidate:
+class Candidate:
     clue: Clue
-    rules_out: int
+    fits: int
+    """Diseases that the clue leaves possible."""
     refutes: int
 
 
 class ClueFinder:
     def __init__(self, facts: Facts) -> None:
-        self.facts = facts
-        self._pools: dict[int, list[_Candidate]] = {}
-        self._banded: dict[int, list[Clue]] = {}
+        self.facts, self.findings = facts, facts.findings
+        self._pools: dict[int, list[Candidate]] = {}
+        self._unrefutable: dict[int, int] = {}
         # Bitsets by (term, whether its absence is telling): shared by all diseases, or they would fill the memory.
-        self._bitsets: dict[tuple[int, bool], tuple[int, int]] = {}
+        self._refutes: dict[tuple[int, bool], int] = {}
+        self._without: dict[int, int] = {}
 
-    def pool(self, disease: int) -> list[_Candidate]:
-        """Everything that may be shown about the disease, present findings first, each by node number."""
+    def pool(self, disease: int) -> list[Candidate]:
+        """Everything that may be shown about the disease, in an order that is random but always the same."""
         if disease not in self._pools:
-            self._pools[disease] = self._present(disease) + self._absent(disease)
+            pool = self._present(disease) + self._absent(disease)
+            random.Random(disease).shuffle(pool)
+            self._pools[disease] = pool
         return self._pools[disease]
 
-    def banded(self, disease: int) -> list[Clue]:
-        """Findings of the disease whose frequency is known well enough to be asked by it."""
-        if disease not in self._banded:
-            self._banded[disease] = bands.candidates(self.facts, disease)
-        return self._banded[disease]
+    def unrefutable(self, disease: int) -> int:
+        """Diseases that no clue about `disease` refutes: neither they nor what they lead to can be wrong options."""
+        if disease not in self._unrefutable:
+            bits = self.findings.everyone
+            for candidate in self.pool(disease):
+                bits &= ~candidate.refutes
+            self._unrefutable[disease] = bits
+        return self._unrefutable[disease]
 
-    def provable(self, disease: int) -> bool:
-        """Whether everything that is known about the disease tells it from all others."""
-        left = self.facts.all_bits & ~(1 << self.facts.slot[disease])
-        pool = self.pool(disease)
-        for candidate in pool:
-            left &= ~candidate.rules_out
-        return not left and sum(c.clue.present for c in pool) >= 2
+    def provable(self, disease: int, speakable: Callable[[int], bool]) -> bool:
+        """Whether everything that may be shown about the disease tells it from all others."""
+        findings, left, present = self.findings, self.findings.everyone, 0
+        for own, (low, _) in findings.bounds.get(disease, {}).items():
+            if low < MIN_SHARE or findings.information(own) < _MIN_INFORMATION:
+                continue
+            # A broader term fits whatever the annotated one fits: it counts only where the latter cannot be said.
+            if speakable(own):
+                terms = [own]
+            else:
+                wider = self.facts.ancestors(own) - {own}
+                terms = [t for t in wider if findings.information(t) >= _MIN_INFORMATION_BROAD and speakable(t)]
+            for term in terms:
+                left &= findings.has[term]
+            present += len(terms)
+        for term in self._telling_absences(disease) if present >= 2 else ():
+            if speakable(term):
+                left &= self._fits_without(term)
+        return present >= 2 and left == findings.bit(disease)
 
     def choose(
         self, disease: int, wrong: int, fewest: int, fits: Callable[[int], bool], rng: random.Random
     ) -> list[Clue] | None:
-        """Clues that prove the disease and refute all of the bitset `wrong`; `fits` tells which terms may be shown."""
-        everyone = self.facts.all_bits & ~(1 << self.facts.slot[disease])
-        pool = _some(self.pool(disease), _POOL, rng)
-        pool = [c for c in pool if fits(c.clue.term)]
-        left, unrefuted = everyone, wrong
-        for candidate in pool:
-            left &= ~candidate.rules_out
-            unrefuted &= ~candidate.refutes
-        if left or unrefuted:
-            return None
-        left, unrefuted = everyone, wrong
-        chosen: list[Clue] = []
+        """Clues that prove the disease and refute all of the bitset `wrong`; `fits` tells which terms may be shown.
+
+        The first clue is one that the other options share; later ones leave the fewest diseases to be excluded.
+        """
+        left, unrefuted = self.findings.everyone & ~self.findings.bit(disease), wrong
+        pool, chosen = list(self.pool(disease)), list[Clue]()
         while pool and len(chosen) < MAX_CLUES:
-            best = self._best(_some(pool, _LOOKED_AT, rng), left, unrefuted, wrong, not chosen)
-            pool.remove(best)
-            if any(self._overlap(best.clue.term, c.term) for c in chosen):
-                continue
-            if not best.clue.present and not (best.refutes & (left | unrefuted)):
-                continue
-            chosen.append(best.clue)
-            left &= ~best.rules_out
-            unrefuted &= ~best.refutes
+            looked_at = _some(pool, _LOOKED_AT, rng)
+            if not chosen:
+                looked_at = sorted(looked_at, key=lambda c: (not c.clue.present, -(wrong & c.fits).bit_count()))
+            elif left or unrefuted:
+                looked_at = sorted(looked_at, key=lambda c: _leaves(c, left, unrefuted))
+            for best in looked_at:
+                pool.remove(best)
+                if self._usable(best, left | unrefuted, chosen) and fits(best.clue.term):
+                    chosen.append(best.clue)
+                    left &= best.fits
+                    unrefuted &= ~best.refutes
+                    break
             if not left and not unrefuted and len(chosen) >= fewest and any(c.present for c in chosen):
                 return chosen
         return None
 
-    def _best(self, looked_at: list[_Candidate], left: int, unrefuted: int, wrong: int, first: bool) -> _Candidate:
-        """The first clue is one that the other options share; later ones leave the fewest diseases to be excluded."""
-        if first:
-            return max(looked_at, key=lambda c: (c.clue.present, (wrong & ~c.rules_out).bit_count()))
-        return min(
-            looked_at,
-            key=lambda c: (left & ~c.rules_out).bit_count() + 3 * (unrefuted & ~c.refutes).bit_count(),
-        )
+    def _usable(self, candidate: Candidate, undecided: int, chosen: list[Clue]) -> bool:
+        """Whether the clue adds to those chosen: an absence has to decide something, and no term lies above another."""
+        term = candidate.clue.term
+        if not candidate.clue.present and not candidate.refutes & undecided:
+            return False
+        above = self.facts.ancestors(term)
+        return not any(c.term in above or term in self.facts.ancestors(c.term) for c in chosen)
 
-    def _overlap(self, one: int, other: int) -> bool:
-        return one in self.facts.ancestors(other) or other in self.facts.ancestors(one)
-
-    def _present(self, disease: int) -> list[_Candidate]:
-        facts = self.facts
+    def _present(self, disease: int) -> list[Candidate]:
+        """Frequent findings of the disease, and broader terms that still say something."""
+        findings, ancestors = self.findings, self.facts.ancestors
         shown: dict[int, tuple[int, float]] = {}
-        for own, (low, _) in sorted(facts.bounds.get(disease, {}).items()):
+        for own, (low, _) in sorted(findings.bounds.get(disease, {}).items()):
             if low < MIN_SHARE:
                 continue
-            for term in (own, *sorted(facts.ancestors(own) - {own})):
+            for term in (own, *sorted(ancestors(own) - {own})):
                 least = _MIN_INFORMATION if term == own else _MIN_INFORMATION_BROAD
-                if facts.information(term) >= least and (term not in shown or shown[term][1] < low):
+                if findings.information(term) >= least and (term not in shown or shown[term][1] < low):
                     shown[term] = own, low
-        return [self._candidate(term, own, low) for term, (own, low) in sorted(shown.items())]
+        return [
+            Candidate(Clue(term, own, True), findings.has[term], self._refuted_by(term, low >= STRONG_SHARE))
+            for term, (own, low) in sorted(shown.items())
+        ]
 
-    def _candidate(self, term: int, own: int, low: float) -> _Candidate:
-        facts, key = self.facts, (term, low >= STRONG_SHARE)
-        if key not in self._bitsets:
-            rules_out = facts.all_bits & ~facts.has[term]
-            silent = facts.described & rules_out if key[1] else 0
-            self._bitsets[key] = rules_out, silent | facts.absent(term)
-        return _Candidate(Clue(term, own, True), *self._bitsets[key])
+    def _refuted_by(self, term: int, strong: bool) -> int:
+        if (term, strong) not in self._refutes:
+            silent = self.findings.described & ~self.findings.has[term] if strong else 0
+            self._refutes[term, strong] = silent | self.findings.absent(term)
+        return self._refutes[term, strong]
 
-    def _absent(self, disease: int) -> list[_Candidate]:
+    def _absent(self, disease: int) -> list[Candidate]:
+        return [
+            Candidate(Clue(term, term, False), self._fits_without(term), self.findings.strong[term])
+            for term in self._telling_absences(disease)
+        ]
+
+    def _telling_absences(self, disease: int) -> list[int]:
         """Recorded negatives that tell the disease from some other."""
-        facts, bit = self.facts, 1 << self.facts.slot[disease]
-        found = []
-        for term in sorted(facts.denied_of.get(disease, ())):
-            bits = facts.strong.get(term, 0)
-            if bits and facts.absent(term) & bit:
-                found.append(_Candidate(Clue(term, term, False), bits, bits))
-        return found
+        findings, bit = self.findings, self.findings.bit(disease)
+        denied = sorted(findings.denied_of.get(disease, ()))
+        return [term for term in denied if findings.strong.get(term) and findings.absent(term) & bit]
+
+    def _fits_without(self, term: int) -> int:
+        if term not in self._without:
+            self._without[term] = self.findings.everyone & ~self.findings.strong[term]
+        return self._without[term]
 
 
-def _some(pool: list[_Candidate], size: int, rng: random.Random) -> list[_Candidate]:
-    """At most `size` of the pool: a run of it, cyclic, from a random place, so that one draw is enough."""
+def _some(pool: list[Candidate], size: int, rng: random.Random) -> list[Candidate]:
+    """At most `size` of the pool: a run of it from a random place, so that one draw is enough."""
     if len(pool) <= size:
-        return list(pool)
-    start = int(rng.random() * len(pool))
-    return (pool[start:] + pool[:start])[:size]
+        return pool
+    start = int(rng.random() * (len(pool) - size + 1))
+    return pool[start : start + size]
+
+
+def _leaves(candidate: Candidate, left: int, unrefuted: int) -> int:
+    """How much a clue leaves to do, up to a constant: diagnoses that still fit, and three times what it refutes."""
+    return (left & candidate.fits).bit_count() - 3 * (unrefuted & candidate.refutes).bit_count()

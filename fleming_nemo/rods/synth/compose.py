@@ -9,6 +9,7 @@ from fleming_nemo.rods.evidence import stable_hash
 from fleming_nemo.rods.synth import wording
 from fleming_nemo.rods.synth.facts import Clue, Facts
 from fleming_nemo.rods.synth.families import Family
+from fleming_nemo.rods.synth.names import holds
 
 DATASET = "Knowledge graph of public sources"
 
@@ -54,7 +55,9 @@ def compose(
         parts[clue.band or ("present" if clue.present else "absent")].append(draft.texts[clue.term])
     if draft.family.start == "named":
         parts["start"].append(draft.texts[draft.walk[0]])
-    hints = [(kg.types[n], draft.texts[n]) for n in draft.shown_bridges]
+    # A bridge that the name of the start holds already (the gene of a variant) needs no sentence of its own.
+    unsaid = [n for n in draft.shown_bridges if not any(holds(text, draft.texts[n]) for text in parts["start"])]
+    hints = [(kg.types[n], draft.texts[n]) for n in unsaid]
     opening = draft.family.start_type if draft.family.start == "named" else draft.family.start
     question = wording.stem(draft.family.name, opening, draft.language, parts, hints, rng)
     dials = _dials(facts, draft)
@@ -74,7 +77,7 @@ def compose(
 
 
 def _dials(facts: Facts, draft: Draft) -> dict[str, float]:
-    bits = [facts.information(clue.term) for clue in draft.clues if clue.present]
+    bits = [facts.findings.information(clue.term) for clue in draft.clues if clue.present]
     shared = [len(move["shared"]) / len(draft.clues) for move in draft.moves.values() if draft.clues]
     return {
         "hops": draft.family.num_hops,
@@ -105,12 +108,12 @@ def _provenance(
     facts: Facts, draft: Draft, version: str, licences: dict[str, str], wrong: list[int], dials: dict[str, float]
 ) -> dict[str, Any]:
     kg = facts.kg
-    edges = [_edge(facts, draft.walk[0], "has_phenotype", clue.own, not clue.present) for clue in draft.clues]
+    edges = [facts.statement("has_phenotype", draft.walk[0], clue.own, not clue.present) for clue in draft.clues]
     for hop, one, other in zip(draft.family.hops, draft.walk, draft.walk[1:], strict=False):
         pair = (one, other) if hop.direction == "out" else (other, one)
         if hop.direction == "either" and not facts.edges(hop.relation, *pair):
             pair = (other, one) if pair == (one, other) else (one, other)
-        edges.append(_edge(facts, pair[0], hop.relation, pair[1], False))
+        edges.append(facts.statement(hop.relation, *pair))
     named = dict.fromkeys((*draft.walk, *(clue.own for clue in draft.clues), *(clue.term for clue in draft.clues)))
     sources = sorted({source for edge in edges for source in edge["sources"]})
     clues = [
@@ -141,21 +144,4 @@ def _provenance(
         "answer_node": kg.ids[draft.target],
         "distractors": [{"option": draft.texts[n], "node": kg.ids[n], **draft.moves[n]} for n in wrong],
         "dials": dials,
-    }
-
-
-def _edge(facts: Facts, subject: int, relation: str, object_: int, negated: bool) -> dict[str, Any]:
-    kg = facts.kg
-    numbers = facts.denials(subject, object_) if negated else facts.edges(relation, subject, object_)
-    lows = [float(kg.low[e]) for e in numbers if kg.low[e] == kg.low[e]]
-    highs = [float(kg.high[e]) for e in numbers if kg.high[e] == kg.high[e]]
-    return {
-        "from": kg.ids[subject],
-        "relation": relation,
-        "to": kg.ids[object_],
-        "negated": negated,
-        "low": round(min(lows), 4) if lows else None,
-        "high": round(max(highs), 4) if highs else None,
-        "sources": sorted({kg.sources[kg.source[e]] for e in numbers}),
-        "evidence": sorted({text for e in numbers for text in facts.evidence(e)})[:8],
     }

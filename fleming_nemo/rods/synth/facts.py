@@ -1,29 +1,20 @@
-"""What proofs ask of the graph, prepared once: neighbours as tuples, findings as bitsets over diseases.
+"""What proofs ask of the graph, prepared once: neighbours as tuples, kinship, and the statements behind a relation.
 
-A bitset is a Python integer with one bit per disease: intersecting two of them over 20,000 diseases takes well under a
-microsecond, which is what makes a thousand proofs a second possible.
-
-Open world: an annotation says that a finding occurs, a missing one says nothing. A disease *has* a finding when it is
-annotated with it or with a descendant. Statements that some source denies still count as possible matches, never as
-evidence for or against.
+Open world: an annotation says that something is so, a missing one says nothing. Statements that some source denies
+are no evidence for or against (see findings.py for what they still may do).
 """
 
-import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from fleming_nemo.rods.kg.table import KnowledgeGraph
 from fleming_nemo.rods.synth.families import Hop
+from fleming_nemo.rods.synth.findings import Findings
 
-MIN_SHARE = 0.30
-"""A finding is shown when at least this share of patients has it."""
-STRONG_SHARE = 0.80
-"""From this share on, a finding (or its absence) may decide against a disease."""
-MIN_ANNOTATIONS = 3
-"""A record with fewer findings is too thin for a missing one to mean anything."""
 _HIERARCHY = {"disease": ("subtype_of", "is_a")}
 
 
@@ -39,155 +30,106 @@ class Clue:
 
 
 class Facts:
+    """`findings` holds what the statements about diseases and their findings say; nodes are numbers throughout."""
+
     def __init__(self, kg: KnowledgeGraph) -> None:
         self.kg = kg
-        self.diseases = kg.of_type("disease").tolist()
-        self.slot = {node: slot for slot, node in enumerate(self.diseases)}
-        self._rows: dict[tuple[str, str], list[tuple[int, ...]]] = {}
+        self._links: dict[tuple[str, str], Mapping[int, tuple[int, ...]]] = {}
+        self._tables: dict[tuple[str, str, str], Mapping[int, tuple[int, ...]]] = {}
         self._up: dict[int, frozenset[int]] = {}
         self._related: dict[int, frozenset[int]] = {}
-        self._pairs: dict[str, dict[tuple[int, int], list[int]]] = {}
-        self._evidence: dict[int, tuple[str, ...]] = {}
-        self._findings()
+        self._statements: dict[tuple[str, int, bool], dict[int, list[int]]] = {}
+        self._told: dict[tuple[str, int, int, bool], dict[str, Any]] = {}
+        self.findings = Findings(kg, self.ancestors)
+
+    def table(self, hop: Hop) -> Mapping[int, tuple[int, ...]]:
+        """node -> nodes of the hop's type, ascending; statements that a source denies are left out."""
+        key = hop.relation, hop.direction, hop.to
+        if key not in self._tables:
+            types = self.kg.types
+            links = self._linked(hop.relation, hop.direction)
+            rows = ((node, tuple(n for n in row if types[n] == hop.to)) for node, row in links.items())
+            self._tables[key] = {node: row for node, row in rows if row}
+        return self._tables[key]
 
     def neighbours(self, hop: Hop, node: int) -> tuple[int, ...]:
-        """Nodes of the hop's type, ascending; statements that a source denies are left out."""
-        if hop.direction == "either":
-            both = self._row(hop.relation, "out")[node] + self._row(hop.relation, "in")[node]
-            return tuple(sorted(n for n in set(both) if self.kg.types[n] == hop.to))
-        return tuple(n for n in self._row(hop.relation, hop.direction)[node] if self.kg.types[n] == hop.to)
+        return self.table(hop).get(node, ())
 
-    def edges(self, relation: str, subject: int, object_: int) -> list[int]:
-        """Numbers of the statements of a pair that nobody denies."""
-        if relation not in self._pairs:
-            pairs: dict[tuple[int, int], list[int]] = defaultdict(list)
-            for edge in self._sound(relation).tolist():
-                pairs[int(self.kg.subject[edge]), int(self.kg.object[edge])].append(edge)
-            self._pairs[relation] = dict(pairs)
-        return self._pairs[relation].get((subject, object_), [])
+    def edges(self, relation: str, subject: int, object_: int, negated: bool = False) -> list[int]:
+        """Numbers of the statements of a pair that nobody denies; with `negated`, of those that deny it."""
+        key = relation, subject, negated
+        if key not in self._statements:
+            kg, by_object = self.kg, defaultdict(list)
+            for edge in kg.outgoing(relation, negated=negated).edges(subject).tolist():
+                if negated or not kg.contradicted[edge]:
+                    by_object[int(kg.object[edge])].append(edge)
+            self._statements[key] = dict(by_object)
+        return self._statements[key].get(object_, [])
 
-    def denials(self, subject: int, term: int) -> list[int]:
-        """Numbers of the statements that a disease does not have a finding."""
-        edges = self.kg.outgoing("has_phenotype", negated=True)
-        return [e for e in edges.edges(subject).tolist() if self.kg.object[e] == term]
-
-    def evidence(self, edge: int) -> tuple[str, ...]:
-        if edge not in self._evidence:
-            self._evidence[edge] = self.kg.evidence(edge)
-        return self._evidence[edge]
+    def statement(self, relation: str, subject: int, object_: int, negated: bool = False) -> dict[str, Any]:
+        """What all sources together say about a pair, for the provenance: bounds, sources and evidence. Not a copy."""
+        key = relation, subject, object_, negated
+        if key not in self._told:
+            kg, numbers = self.kg, self.edges(relation, subject, object_, negated)
+            lows = [float(kg.low[e]) for e in numbers if kg.low[e] == kg.low[e]]
+            highs = [float(kg.high[e]) for e in numbers if kg.high[e] == kg.high[e]]
+            self._told[key] = {
+                "from": kg.ids[subject],
+                "relation": relation,
+                "to": kg.ids[object_],
+                "negated": negated,
+                "low": round(min(lows), 4) if lows else None,
+                "high": round(max(highs), 4) if highs else None,
+                "sources": sorted({kg.sources[kg.source[e]] for e in numbers}),
+                "evidence": sorted({text for e in numbers for text in kg.evidence(e)})[:8],
+            }
+        return self._told[key]
 
     def ancestors(self, node: int) -> frozenset[int]:
         """The node and everything wider."""
         if node not in self._up:
-            seen, waiting = {node}, [node]
-            while waiting:
-                one = waiting.pop()
-                for relation in _HIERARCHY.get(self.kg.types[node], ("is_a",)):
-                    fresh = set(self._row(relation, "out")[one]) - seen
-                    seen |= fresh
-                    waiting.extend(fresh)
-            self._up[node] = frozenset(seen)
+            self._up[node] = self._closure(node, "out")
         return self._up[node]
 
     def related(self, node: int) -> frozenset[int]:
         """The node, everything wider and everything narrower: options that would be right, or nearly, as well."""
         if node not in self._related:
-            seen, waiting = {node}, [node]
-            while waiting:
-                one = waiting.pop()
-                for relation in _HIERARCHY.get(self.kg.types[node], ("is_a",)):
-                    fresh = set(self._row(relation, "in")[one]) - seen
-                    seen |= fresh
-                    waiting.extend(fresh)
-            self._related[node] = self.ancestors(node) | seen
+            self._related[node] = self.ancestors(node) | self._closure(node, "in")
         return self._related[node]
 
-    def bits(self, diseases: "frozenset[int] | set[int] | tuple[int, ...]") -> int:
-        out = 0
-        for node in diseases:
-            out |= 1 << self.slot[node]
-        return out
+    def _closure(self, node: int, direction: str) -> frozenset[int]:
+        relations = _HIERARCHY.get(self.kg.types[node], ("is_a",))
+        rows = [self._linked(relation, direction) for relation in relations]
+        seen, waiting = {node}, [node]
+        while waiting:
+            one = waiting.pop()
+            for row in rows:
+                fresh = set(row.get(one, ())) - seen
+                seen |= fresh
+                waiting.extend(fresh)
+        return frozenset(seen)
 
-    def information(self, term: int) -> float:
-        """-log2 of the share of annotated diseases that have the finding, in bits."""
-        count = self.has[term].bit_count() if term in self.has else 0
-        return math.log2(self.num_annotated / count) if count else math.inf
-
-    @cached_property
-    def all_bits(self) -> int:
-        return (1 << len(self.diseases)) - 1
-
-    def _sound(self, relation: str) -> np.ndarray:
-        kg = self.kg
-        if relation not in kg.relations:
-            return np.empty(0, np.int64)
-        return np.flatnonzero((kg.relation == kg.relations.index(relation)) & ~kg.negated & ~kg.contradicted)
-
-    def _row(self, relation: str, direction: str) -> list[tuple[int, ...]]:
+    def _linked(self, relation: str, direction: str) -> Mapping[int, tuple[int, ...]]:
+        """node -> nodes over one relation, whatever their type."""
         key = relation, direction
-        if key not in self._rows:
-            edges = self._sound(relation)
-            ends = self.kg.subject[edges], self.kg.object[edges]
-            rows: list[set[int]] = [set() for _ in range(len(self.kg))]
-            here, there = ends if direction == "out" else ends[::-1]
-            for one, other in zip(here.tolist(), there.tolist(), strict=True):
-                rows[one].add(other)
-            self._rows[key] = [tuple(sorted(row)) for row in rows]
-        return self._rows[key]
+        if key not in self._links:
+            kg = self.kg
+            code = kg.relations.index(relation) if relation in kg.relations else -1
+            edges = np.flatnonzero((kg.relation == code) & ~kg.negated & ~kg.contradicted)
+            ends = kg.subject[edges], kg.object[edges]
+            both = {"out": ends, "in": ends[::-1]}
+            both["either"] = np.concatenate(ends), np.concatenate(ends[::-1])
+            self._links[key] = _grouped(*both[direction])
+        return self._links[key]
 
-    def _findings(self) -> None:
-        """Bitsets by finding, and per disease the bounds of its own findings."""
-        kg = self.kg
-        code = kg.relations.index("has_phenotype") if "has_phenotype" in kg.relations else -1
-        self.bounds: dict[int, dict[int, tuple[float, float]]] = defaultdict(dict)
-        """disease -> finding -> (lowest bound, highest bound) over all sources; -1 and 2 where none is stated."""
-        has: dict[int, int] = defaultdict(int)
-        strong: dict[int, int] = defaultdict(int)
-        denied: dict[int, int] = defaultdict(int)
-        count: dict[int, set[int]] = defaultdict(set)
-        self.denied_of: dict[int, set[int]] = defaultdict(set)
-        for edge in np.flatnonzero(kg.relation == code).tolist():
-            disease, term = int(kg.subject[edge]), int(kg.object[edge])
-            if disease not in self.slot:
-                continue
-            bit = 1 << self.slot[disease]
-            if kg.negated[edge]:
-                if not kg.contradicted[edge]:
-                    denied[term] |= bit
-                    self.denied_of[disease].add(term)
-                continue
-            for wider in self.ancestors(term):
-                has[wider] |= bit
-            if kg.contradicted[edge]:
-                continue
-            count[disease].add(term)
-            low, high = float(kg.low[edge]), float(kg.high[edge])
-            if math.isnan(low) or math.isnan(high):
-                self.bounds[disease].setdefault(term, (-1.0, 2.0))
-                continue
-            old = self.bounds[disease].get(term, (-1.0, 2.0))
-            self.bounds[disease][term] = (low, high) if old == (-1.0, 2.0) else (min(low, old[0]), max(high, old[1]))
-        for disease, terms in self.bounds.items():
-            bit = 1 << self.slot[disease]
-            for term, (low, _) in terms.items():
-                if low >= STRONG_SHARE:
-                    for wider in self.ancestors(term):
-                        strong[wider] |= bit
-        self.has, self.strong, self.denied = dict(has), dict(strong), dict(denied)
-        self.described = self.bits(frozenset(d for d, terms in count.items() if len(terms) >= MIN_ANNOTATIONS))
-        self.num_annotated = max(1, len(count))
-        self._absent: dict[int, int] = {}
 
-    def absent(self, term: int) -> int:
-        """Diseases recorded as free of the finding: it, or something wider, was looked for in vain."""
-        if term not in self._absent:
-            bits = 0
-            for wider in self.ancestors(term):
-                bits |= self.denied.get(wider, 0)
-            self._absent[term] = bits & ~self.has.get(term, 0)
-        return self._absent[term]
-
-    def share(self, disease: int, term: int) -> float:
-        """Lower bound of the share of patients with the finding or a narrower one."""
-        known = self.bounds.get(disease, {})
-        return max((low for own, (low, _) in known.items() if term in self.ancestors(own)), default=-1.0)
+def _grouped(here: np.ndarray, there: np.ndarray) -> dict[int, tuple[int, ...]]:
+    """node -> distinct nodes on the other side, ascending."""
+    order = np.lexsort((there, here))
+    here, there = here[order], there[order]
+    fresh = np.ones(len(here), bool)
+    fresh[1:] = (here[1:] != here[:-1]) | (there[1:] != there[:-1])
+    nodes, starts = np.unique(here[fresh], return_index=True)
+    others: list[int] = there[fresh].tolist()
+    bounds = [*starts.tolist(), len(others)]
+    return {node: tuple(others[a:b]) for node, a, b in zip(nodes.tolist(), bounds, bounds[1:], strict=False)}

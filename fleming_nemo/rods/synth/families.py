@@ -52,7 +52,7 @@ GENE_OF_VARIANT = Hop("has_variant", "in", "gene")
 DISEASE_OF_VARIANT = Hop("has_variant", "in", "disease")
 
 FAMILIES = (
-    Family("findings-disease", "findings", "disease", (), 0.20),
+    Family("findings-disease", "findings", "disease", (), 0.18),
     Family("frequencies-disease", "bands", "disease", (), 0.08),
     Family("findings-disease-gene", "findings", "disease", (GENE,), 0.16),
     Family("findings-disease-inheritance", "findings", "disease", (MODE,), 0.08, functional=True),
@@ -66,13 +66,13 @@ FAMILIES = (
         (GENE, GUIDELINE, MECHANISM, DRUG_OF_MECHANISM),
         0.02,
     ),
-    Family("disease-gene", "named", "disease", (GENE,), 0.06),
+    Family("disease-gene", "named", "disease", (GENE,), 0.07),
     Family("disease-gene-drug", "named", "disease", (GENE, GUIDELINE), 0.02),
     Family("gene-drug", "named", "gene", (GUIDELINE,), 0.01),
     Family("drug-mechanism", "named", "drug", (MECHANISM,), 0.03),
     Family("drug-mechanism-drug", "named", "drug", (MECHANISM, DRUG_OF_MECHANISM), 0.04),
     Family("drug-interaction", "named", "drug", (INTERACTION,), 0.06),
-    Family("variant-disease", "named", "variant", (DISEASE_OF_VARIANT,), 0.03),
+    Family("variant-disease", "named", "variant", (DISEASE_OF_VARIANT,), 0.04),
     Family(
         "variant-gene-disease-inheritance",
         "named",
@@ -82,6 +82,10 @@ FAMILIES = (
         functional=True,
     ),
 )
+
+
+FINDINGS = FAMILIES[0]
+"""The plainest family: findings, and the disease that they single out."""
 
 
 def family(name: str) -> Family:

@@ -39,6 +39,7 @@ class Names:
             if chinese:
                 holders[chinese.casefold()].add(node)
         self._holders = {text: tuple(sorted(nodes)) for text, nodes in holders.items()}
+        self._texts: dict[tuple[int, str], str | None] = {}
 
     def text(self, node: int, language: str) -> str | None:
         """Name to show; None when there is none in the language or it is unfit to be read.
@@ -46,6 +47,11 @@ class Names:
         Inheritance other than the Mendelian and mitochondrial modes (sporadic, polygenic ...) is never shown: it does
         not exclude the others.
         """
+        if (node, language) not in self._texts:
+            self._texts[node, language] = self._text(node, language)
+        return self._texts[node, language]
+
+    def _text(self, node: int, language: str) -> str | None:
         name = self._kg.names[node]
         kind = self._kg.types[node]
         if language == "zh" and kind not in _SYMBOLS:
@@ -80,6 +86,11 @@ class Names:
 
 def _is_mode(kind: str) -> bool:
     return kind == "inheritance"
+
+
+def holds(text: str, name: str) -> bool:
+    """Whether the text holds all words of the name, or a Chinese name as it stands."""
+    return _words(name) <= _words(text) or (not name.isascii() and name in text)
 
 
 class Telltale:

@@ -1,113 +1,109 @@
-"""Which entities are asked about: rare and under-covered ones first, and their near misses as the other options.
+"""Which entities are asked about, and in which order: the sampler of topological sampling.
 
-The weight of an entity is the inverse of how often the curated data mention it. Seeds are read off the cumulated
-weights at the points of a golden-ratio sequence: evenly spread, proportional to the weights, and a function of the
-running number alone, so any shard can be made without the others.
+`uniform` draws entities at random. `rare-first` deliberately favours the less common ones, as the paper does:
 
-Near misses share features (findings, classes, mechanisms, partners) with the seed; shared rare features count more.
+    turns     every entity has a fixed random place on a circle. A shard starts at a point of its own (points of shards
+              follow a golden-ratio sequence, hence lie evenly) and asks the entities in the order of their places, so
+              that none is asked again before the others had their turn: in the shard exactly, over all shards nearly
+    rare      an entity that curated data mention five times or more sits out most turns: it takes part in one shard
+              out of mentions / 5
+    scarce    what only one kind of question can ask about comes first there: diseases that findings single out are
+              left to the families that describe them by findings
+    the path  whatever lies on the path of a question has had its turn, be it asked for, masked or shown. Of several
+              walks to a target the one over entities that were asked least is taken, and so with near misses
+
+All of it is a function of (graph, seed, split, shard), so any shard can be made without the others.
 """
 
 import math
 import random
-from collections.abc import Iterable, Mapping
-
-import numpy as np
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.rods.synth.facts import Facts
-from fleming_nemo.rods.synth.families import Hop
+from fleming_nemo.rods.kg.table import KnowledgeGraph
 
-# A feature of more nodes than this (and of more than half) says nothing about likeness.
-_HUB = 1500
-_GOLDEN = (math.sqrt(5) - 1) / 2
-_REACH = 2
 SAMPLERS = ("rare-first", "uniform")
-# What makes two nodes of a type alike: relations, each with the types it may end at.
-_FEATURES: dict[str, tuple[tuple[Hop, ...], ...]] = {
-    "disease": ((Hop("has_phenotype", "out", "phenotype"),), (Hop("subtype_of", "out", "disease"),)),
-    "gene": (
-        (Hop("caused_by", "in", "disease"), Hop("has_phenotype", "out", "phenotype")),
-        (Hop("has_gene_drug_guideline", "out", "drug"),),
-    ),
-    "drug": (
-        (Hop("in_class", "out", "drug_class"),),
-        (Hop("has_mechanism", "out", "mechanism"),),
-        (Hop("in_category", "out", "category"),),
-        (Hop("interacts_with", "either", "drug"),),
-        (Hop("has_gene_drug_guideline", "in", "gene"),),
-    ),
-    "mechanism": (
-        (Hop("has_mechanism", "in", "drug"),),
-        (Hop("has_mechanism", "in", "drug"), Hop("in_class", "out", "drug_class")),
-        (Hop("has_mechanism", "in", "drug"), Hop("in_category", "out", "category")),
-        (Hop("has_mechanism", "in", "drug"), Hop("interacts_with", "either", "drug")),
-        (Hop("is_a", "out", "mechanism"),),
-    ),
-    "inheritance": ((Hop("inherited_as", "in", "disease"), Hop("has_phenotype", "out", "phenotype")),),
-}
+UNDER_COVERED = 5
+"""Fewer curated mentions than this make an entity under-covered."""
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_SITTING_OUT = 4
+_LOOKED_AT = 64
+_FAR_MORE = 4
 
 
-class Weights:
-    """Sampling weight by node; `mentions` counts how often the curated data name it."""
+class Sampler:
+    """Places of the entities of a graph; `mentions` counts how often the curated data name each (by id)."""
 
-    def __init__(self, facts: Facts, mentions: Mapping[str, int], sampler: str) -> None:
-        if sampler not in SAMPLERS:
-            raise UserError(f"no sampler {sampler}; there are {', '.join(SAMPLERS)}.")
-        self.of = np.ones(len(facts.kg))
-        if sampler == "rare-first":
-            for identifier, count in mentions.items():
-                if identifier in facts.kg.index:
-                    self.of[facts.kg.index[identifier]] = 1 / (1 + count)
+    def __init__(self, kg: KnowledgeGraph, mentions: Mapping[str, int], name: str, seed: int) -> None:
+        if name not in SAMPLERS:
+            raise UserError(f"no sampler {name}; there are {', '.join(SAMPLERS)}.")
+        rng = random.Random(seed)
+        self.rare_first = name == "rare-first"
+        self.place = [rng.random() for _ in range(len(kg))]
+        self.mentions = {kg.index[i]: n for i, n in mentions.items() if i in kg.index and n >= UNDER_COVERED}
 
-
-def seeds(pool: list[int], weights: Weights, start: int, offset: float) -> Iterable[int]:
-    """Endless: the pool's entities in proportion to their weights, from running number `start` on."""
-    cumulated = np.cumsum(weights.of[pool])
-    number = start
-    while True:
-        point = (offset + number * _GOLDEN) % 1.0 * cumulated[-1]
-        yield pool[min(int(np.searchsorted(cumulated, point, side="right")), len(pool) - 1)]
-        number += 1
+    def turns(self, shard: int, rng: random.Random) -> "Turns":
+        return Turns(self, shard, rng)
 
 
-class Neighbourhood:
-    """Near misses among the nodes of one type."""
+class Turns:
+    """The turns of one shard; `asked` counts how often each node lay on the path of one of its questions."""
 
-    def __init__(self, facts: Facts, node_type: str, pool: list[int]) -> None:
-        self._pool = np.array(pool, np.int64)
-        self._place = {node: place for place, node in enumerate(pool)}
-        self._features: list[list[int]] = []
-        members: dict[int, list[int]] = {}
-        for place, node in enumerate(pool):
-            own: set[int] = set()
-            for chain in _FEATURES.get(node_type, ()):
-                reached = {node}
-                for hop in chain:
-                    reached = set().union(*(facts.neighbours(hop, one) for one in reached))
-                own |= reached
-            self._features.append(sorted(own))
-            for feature in self._features[-1]:
-                members.setdefault(feature, []).append(place)
-        size = max(1, len(pool))
-        self._members = {f: np.array(m, np.int64) for f, m in members.items() if 1 < len(m) <= max(_HUB, size // 2)}
-        self._gain = {f: math.log2(1 + size / len(m)) for f, m in self._members.items()}
+    def __init__(self, sampler: Sampler, shard: int, rng: random.Random) -> None:
+        self._sampler, self._rng = sampler, rng
+        self._start = shard * _GOLDEN % 1.0
+        self.asked: Counter[int] = Counter()
+        self._total = 0
 
-    def draw(self, node: int, size: int, weights: Weights, rng: random.Random) -> list[int]:
-        """Up to `size` near misses out of the twice as many that are nearest, rare ones preferred."""
-        own = [f for f in self._features[self._place[node]] if f in self._members]
-        if not own:
-            return []
-        if len(own) > 30:
-            own = rng.sample(own, 30)
-        rows = [self._members[f] for f in own]
-        gain = np.repeat([self._gain[f] for f in own], [len(row) for row in rows])
-        score = np.bincount(np.concatenate(rows), gain, len(self._pool))
-        score[self._place[node]] = 0
-        # Most similar first; ties by place, so that the order does not depend on the sorting algorithm.
-        count = min(_REACH * size, int((score > 0).sum()))
-        best = np.argpartition(-score, count - 1)[:count] if count else np.empty(0, np.int64)
-        floor = score[best].min() if count else 0
-        best = np.flatnonzero((score >= floor) & (score > 0)) if count else best
-        best = best[np.lexsort((best, -score[best]))][:count]
-        keys = {int(p): math.log(1 - rng.random()) / float(weights.of[self._pool[p]]) ** 0.5 for p in best}
-        return [int(self._pool[p]) for p in sorted(keys, key=lambda p: (-keys[p], p))[:size]]
+    def done(self, path: Sequence[int]) -> None:
+        self.asked.update(path)
+        self._total += len(path)
+
+    def order(self, nodes: Iterable[int], later: Container[int] = ()) -> list[int]:
+        """The nodes, those first whose turn it is and `later` ones last; shuffled for the uniform sampler."""
+        if not self._sampler.rare_first:
+            mixed = list(nodes)
+            self._rng.shuffle(mixed)
+            return mixed
+        place, start, times = self._sampler.place, self._start, self._times
+        return sorted(nodes, key=lambda node: times(node) + (node in later) + (place[node] - start) % 1.0)
+
+    def walks(self, walks: Sequence[tuple[int, ...]], most: int, later: Container[int] = ()) -> list[tuple[int, ...]]:
+        """At most so many walks to one target, those first that lead over entities whose turn it is.
+
+        None over a start that was asked far more often than others: few diseases are mitochondrial, say, and they
+        would be asked whenever that is an option.
+        """
+        if not self._sampler.rare_first:
+            return self._rng.sample(walks, min(most, len(walks)))
+        place, start, times = self._sampler.place, self._start, self._times
+        some = self._rng.sample(walks, _LOOKED_AT) if len(walks) > _LOOKED_AT else list(walks)
+        enough = _FAR_MORE * (1 + self._total / max(1, len(self.asked)))
+        some = [walk for walk in some if self.asked[walk[0]] < enough]
+        some.sort(
+            key=lambda walk: sum(times(n) + (n in later) for n in walk[:-1]) + (place[walk[0]] - start) % 1.0,
+        )
+        return some[:most]
+
+    def seeds(self, pool: Sequence[int], later: Container[int] = ()) -> Iterator[int]:
+        """Endless: the entity of the pool whose turn it is. `pool` is sorted by `Sampler.place`."""
+        if not self._sampler.rare_first:
+            while True:
+                yield self._rng.choice(pool)
+        first = bisect_left(pool, self._start, key=lambda node: self._sampler.place[node])
+        for lap in count():
+            for node in (*pool[first:], *pool[:first]):
+                if self._times(node) + (node in later) <= lap:
+                    yield node
+
+    def _times(self, node: int) -> int:
+        """How often the node was asked; one that sits out this shard counts as asked several times."""
+        mentions = self._sampler.mentions.get(node)
+        if mentions is None:
+            return self.asked[node]
+        # Digits of the place that say nothing about the order of turns decide who sits out.
+        drawn = (self._sampler.place[node] * 1e6 + self._start) % 1.0
+        return self.asked[node] + (_SITTING_OUT if drawn > UNDER_COVERED / mentions else 0)

@@ -9,12 +9,7 @@ A shard is a function of the graph, the settings and its number. Which shards ar
 yielded, so they are made in rounds until every split has its size.
 """
 
-import hashlib
 import math
-import multiprocessing
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
@@ -23,33 +18,16 @@ from tqdm import tqdm
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data.files import read_json, write_json
 from fleming_nemo.rods.evidence import SPLITS
-from fleming_nemo.rods.kg.table import MANIFEST, KnowledgeGraph
-from fleming_nemo.rods.synth.coverage import coverage
-from fleming_nemo.rods.synth.generate import Generator
+from fleming_nemo.rods.kg.table import KnowledgeGraph
+from fleming_nemo.rods.synth.coverage import coverage, under_covered_diseases
 from fleming_nemo.rods.synth.mentions import read_mentions
-from fleming_nemo.rods.synth.merge import marker_path, merge, write_shard
+from fleming_nemo.rods.synth.merge import marker_path, merge
+from fleming_nemo.rods.synth.settings import Settings
+from fleming_nemo.rods.synth.workers import ASKABLE, WorkerPool
 
-ITEM_SHARES = {"sft": 0.8, "rl": 0.1, "heldout": 0.1}
+__all__ = ["Settings", "build"]
 # A round that adds less than this share of what it was to add means that the graph has no more to ask.
 _WORTHWHILE = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything that the bytes of a corpus depend on."""
-
-    graph: str
-    items: int
-    seed: int = 1
-    sampler: str = "rare-first"
-    mentions: str | None = None
-    chinese: float = 0.1
-    shard_size: int = 1000
-
-    def record(self) -> dict[str, Any]:
-        """With hashes in place of the paths: the same inputs elsewhere give the same corpus."""
-        table = _hash(Path(self.mentions)) if self.mentions else None
-        return asdict(self) | {"graph": _hash(Path(self.graph) / MANIFEST), "mentions": table}
 
 
 def build(settings: Settings, out: Path, workers: int = 1) -> dict[str, Any]:
@@ -67,18 +45,17 @@ def build(settings: Settings, out: Path, workers: int = 1) -> dict[str, Any]:
         raise UserError(f"{folder} holds shards made with other settings; remove it or choose another --out.")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "settings.json", record)
-    sizes = {split: int(settings.items * share) for split, share in ITEM_SHARES.items()}
-    sizes["sft"] += settings.items - sum(sizes.values())
+    sizes = settings.sizes()
     needed = {split: math.ceil(size / settings.shard_size) for split, size in sizes.items()}
     missing = dict(sizes)
     made: dict[str, int] = dict.fromkeys(SPLITS, 0)
     with (
         tqdm(total=settings.items, desc="questions", unit="item", disable=None) as bar,
-        _pool(settings, workers) as run,
+        WorkerPool(settings, workers) as run,
     ):
         while True:
             jobs = [(split, n) for split in SPLITS for n in range(made[split], needed[split])]
-            waiting = [job for job in jobs if not marker_path(folder, *job).is_file()]
+            waiting = [job for job in [*jobs, ASKABLE] if not marker_path(folder, *job).is_file()]
             for accepted in run([(str(folder), *job) for job in waiting]):
                 bar.update(accepted)
             made = dict(needed)
@@ -97,69 +74,8 @@ def build(settings: Settings, out: Path, workers: int = 1) -> dict[str, Any]:
     kg = KnowledgeGraph.load(Path(settings.graph))
     mentions = read_mentions(Path(settings.mentions)) if settings.mentions else {}
     funnel = {"settings": record} | funnel
-    funnel["coverage"] = coverage(kg, funnel.pop("asked_about"), mentions)
+    asked, askable = funnel.pop("asked_about"), read_json(marker_path(folder, *ASKABLE))
+    funnel["coverage"] = coverage(kg, asked, mentions)
+    funnel["under_covered_diseases"] = under_covered_diseases(kg, asked, mentions, askable)
     write_json(out / "funnel.json", funnel)
     return funnel
-
-
-class _pool:
-    """`with _pool(settings, workers) as run`: run(jobs) yields the number of items of each finished shard."""
-
-    def __init__(self, settings: Settings, workers: int) -> None:
-        self._settings, self._workers = settings, workers
-        self._processes: Pool | None = None
-
-    def __enter__(self):
-        return self._run
-
-    def _run(self, jobs: list[tuple[str, str, int]]) -> Iterator[int]:
-        if not jobs:
-            return
-        if self._workers == 1:
-            _start(self._settings)
-            yield from map(_make, jobs)
-            return
-        if self._processes is None:
-            context = multiprocessing.get_context("spawn")
-            self._processes = context.Pool(self._workers, _start, (self._settings,))
-        yield from self._processes.imap_unordered(_make, jobs)
-
-    def __exit__(self, *exc: object) -> None:
-        if self._processes is not None:
-            self._processes.terminate()
-            self._processes.join()
-
-
-_generator: tuple[Settings, Generator] | None = None
-
-
-def _start(settings: Settings) -> None:
-    """Load the graph once per process."""
-    global _generator
-    if _generator is not None and _generator[0] == settings:
-        return
-    folder = Path(settings.graph)
-    kg = KnowledgeGraph.load(folder)
-    mentions = read_mentions(Path(settings.mentions)) if settings.mentions else {}
-    sources = kg.manifest.get("sources", [])
-    rows = sources if isinstance(sources, list) else [{"name": name, **facts} for name, facts in sources.items()]
-    licences = {row["name"]: row["licence"] for row in rows if row.get("licence")}
-    version = _hash(folder / MANIFEST)[:16]
-    generator = Generator(kg, settings.seed, mentions, settings.sampler, version, licences, settings.chinese)
-    _generator = settings, generator
-
-
-def _make(job: tuple[str, str, int]) -> int:
-    folder, split, number = Path(job[0]), job[1], job[2]
-    assert _generator is not None
-    settings, generator = _generator
-    items, counts = generator.shard(split, number, settings.shard_size)
-    write_shard(folder, split, number, items, counts)
-    return len(items)
-
-
-def _hash(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error}); build the graph with data_prep/build_kg.py.") from error

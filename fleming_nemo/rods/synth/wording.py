@@ -12,7 +12,7 @@ _OPENINGS = {
         "en": (
             "A patient presents with the following findings: {present}.{absent}",
             "Examination and history reveal: {present}.{absent}",
-            "The record of a patient lists {present}.{absent}",
+            "The record of a patient lists: {present}.{absent}",
             "Consider a patient with: {present}.{absent}",
         ),
         "zh": ("患者有以下表现：{present}。{absent}", "病历记载：{present}。{absent}"),
@@ -78,11 +78,11 @@ _ASKS: dict[str, dict[str, tuple[str, ...]]] = {
         "zh": ("这是哪一种疾病？",),
     },
     "findings-disease-gene": {
-        "en": ("Variants in which gene explain the picture?", "Which gene causes the disease that fits?"),
+        "en": ("Variants in which gene explain the picture?", "Variants in which gene cause the disease behind this?"),
         "zh": ("哪个基因的变异可解释上述表现？",),
     },
     "findings-disease-inheritance": {
-        "en": ("How is the disease that fits inherited?", "Which mode of inheritance is recorded for this disease?"),
+        "en": ("How is the disease behind this inherited?", "Which mode of inheritance is recorded for this disease?"),
         "zh": ("该疾病的遗传方式是什么？",),
     },
     "findings-disease-gene-disease": {
@@ -94,20 +94,20 @@ _ASKS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "findings-disease-gene-drug": {
         "en": ("For which drug is there a pharmacogenetic guideline on the gene responsible?",),
-        "zh": ("致病基因涉及下列哪种药物的药物基因组学指南？",),
+        "zh": ("药物基因组学指南就该致病基因对下列哪种药物给出了建议？",),
     },
     "findings-disease-gene-drug-mechanism": {
         "en": (
             "The gene responsible has a pharmacogenetic guideline for a drug. By which mechanism does that drug act?",
         ),
-        "zh": ("致病基因涉及某药物的药物基因组学指南，该药物的作用机制是什么？",),
+        "zh": ("药物基因组学指南就该致病基因对某药物给出了建议，该药物的作用机制是什么？",),
     },
     "findings-disease-gene-drug-mechanism-drug": {
         "en": (
             "The gene responsible has a pharmacogenetic guideline for a drug. Which other drug shares its mechanism of "
             "action?",
         ),
-        "zh": ("致病基因涉及某药物的药物基因组学指南，下列哪种药物与其作用机制相同？",),
+        "zh": ("药物基因组学指南就该致病基因对某药物给出了建议，下列哪种药物与该药物作用机制相同？",),
     },
     "disease-gene": {
         "en": ("Variants in which gene cause it?", "Which gene is a recorded cause of this disease?"),
@@ -115,11 +115,11 @@ _ASKS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "disease-gene-drug": {
         "en": ("A causal gene of this disease also has a pharmacogenetic guideline: for which drug?",),
-        "zh": ("该疾病的致病基因还涉及下列哪种药物的药物基因组学指南？",),
+        "zh": ("药物基因组学指南就该疾病的致病基因对下列哪种药物给出了建议？",),
     },
     "gene-drug": {
         "en": ("For which drug does a pharmacogenetic guideline consider this gene?",),
-        "zh": ("药物基因组学指南就该基因涉及下列哪种药物？",),
+        "zh": ("药物基因组学指南就该基因对下列哪种药物给出了建议？",),
     },
     "drug-mechanism": {
         "en": ("What is its recorded mechanism of action?", "By which mechanism does it act?"),

@@ -11,14 +11,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from endpoint_server import serve
+from endpoint.server import Server, asked
 from invented import medmcqa_rows
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data.items import read_items
+from fleming_nemo.rods.card.markdown import markdown
 from fleming_nemo.rods.curated import steps
 from fleming_nemo.rods.curated.build import build
-from fleming_nemo.rods.curated.card import markdown
 from fleming_nemo.rods.curated.filters import reject_item
 from fleming_nemo.rods.curated.heldout import pubmedqa_test_ids
 from fleming_nemo.rods.curated.plan import parse_plan
@@ -72,6 +72,7 @@ def data(tmp_path):
         own | {"id": "bad", "answer": 5}
     ]
     plan = {
+        "duplicates": False,  # the invented rows resemble each other
         "sources": [
             {"use": "medmcqa", "split": "train", "files": [one, two]},
             {"use": "pubmedqa", "split": "train", "files": [write(tmp_path / "pubmedqa.jsonl", pubmedqa)]},
@@ -204,17 +205,19 @@ def test_label_check_difficulty_mix_and_coverage(data):
     assert [s["step"] for s in card["funnel"]] == ["read", "format", "anonymise", "unique", "label check", "mix"]
 
 
-def test_the_endpoint_of_a_plan_is_asked_once(data):
+def test_the_endpoint_of_a_plan_is_asked_once(data, monkeypatch):
     """Label check and difficulty through one server; a second build buys nothing and writes the same bytes."""
     folder, plan = data
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
-    def answer(prompt, _):
+    def answer(body, nth):
+        prompt = asked(body)
         rated = "<difficulty>moderate</difficulty>"
         return rated if "How difficult" in prompt else f"<answer>{'B' if 'Does tin help' in prompt else 'A'}</answer>"
 
-    with serve(answer) as server:
-        asked = {"endpoint": {"base_url": server.url, "model": "m", "key_env": "NO_SUCH_KEY"}}
-        plan |= {"label_check": asked | {"trials": 2}, "difficulty": asked}
+    with Server(answer) as server:
+        wanted = {"endpoint": {"base_url": server.url, "model": "m"}}
+        plan |= {"label_check": wanted | {"trials": 2}, "difficulty": wanted}
         card = build(parse_plan(plan, "plan"), folder / "out")
         first, calls = final(folder / "out"), server.calls
         assert "Authorization" not in server.headers[0]
@@ -233,12 +236,13 @@ def test_further_steps_must_account_for_what_they_take(data):
 
     def no_kg(items):
         gone = [i for i in items if i.source == "kg"]
-        return [i for i in items if i.source != "kg"], [reject_item(i, Refused("source", "no kg")) for i in gone]
+        rejects = [reject_item(i, Refused("source", "no kg")) for i in gone]
+        return steps.Stepped([i for i in items if i.source != "kg"], rejects)
 
     card = build(parse_plan(plan, "plan"), folder / "out", steps=[("no kg", no_kg)])
     assert card["funnel"][-1]["sources"]["kg"] == {"in": 6, "kept": 0, "reasons": {"no kg": 6}}
     with pytest.raises(RuntimeError, match="6 items are gone, 0 have a reject"):
-        build(parse_plan(plan, "plan"), folder / "out", steps=[("thief", lambda items: (no_kg(items)[0], []))])
+        build(parse_plan(plan, "plan"), folder / "out", steps=[("thief", lambda i: steps.Stepped(no_kg(i).kept, []))])
 
 
 def test_a_file_with_no_usable_row_is_an_error_that_names_the_reason(data):
@@ -304,7 +308,7 @@ def test_rows_come_through_the_datasets_library_at_a_commit(tmp_path):
     (tmp_path / "set").mkdir()
     write(tmp_path / "set" / "train.jsonl", medmcqa_rows(9))
     source = {"use": "medmcqa", "split": "train", "revision": COMMIT, "hub": str(tmp_path / "set")}
-    (tmp_path / "plan.yaml").write_text(json.dumps({"sources": [source]}))
+    (tmp_path / "plan.yaml").write_text(json.dumps({"sources": [source], "duplicates": False}))
     home = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
     done = script("--plan", tmp_path / "plan.yaml", "--out", tmp_path / "out", **home)
     assert done.returncode == 0, done.stderr
@@ -350,3 +354,20 @@ def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(data):
     assert subprocess.run(list(map(str, command)), stdout=subprocess.DEVNULL, check=False).returncode == 0
     assert marker.stat().st_mtime_ns == stamp
     assert final(folder / "out") == final(folder / "whole")
+
+
+@pytest.mark.parametrize("field", ["row_id", "row", "pubid"])
+def test_no_pubmedqa_test_item_enters_training_as_an_item_of_our_own_form(tmp_path, field):
+    """Items may come from elsewhere than a mapping; whatever field holds the identifier, the test half stays out."""
+    planted = max(pubmedqa_test_ids())
+    row = {"context": None, "source": "PubMed-QA", "language": "en", "split": "train", "difficulty": None}
+    row |= {"question": "Does it?", "options": ["yes", "no"], "answer": 0}
+    rows = [row | {"id": f"i{n}", "provenance": {field: who}} for n, who in enumerate([planted, int(planted), "1"])]
+    rows.append(row | {"id": "i9", "source": "other", "provenance": {field: planted}})
+    tree = {"items": [write(tmp_path / "own.jsonl", rows)], "duplicates": False}
+    build(parse_plan(tree, "plan"), tmp_path / "out")
+    assert [i.id for i in read_items(tmp_path / "out" / "items.jsonl")] == ["i2", "i9"]
+    rejects = [json.loads(line) for line in (tmp_path / "out" / "rejects.jsonl").read_text().splitlines()]
+    assert [(r["row"], r["reason"].split(":")[0]) for r in rejects] == [(1, "held out"), (2, "held out")]
+    build(parse_plan(tree | {"purpose": "evaluation"}, "plan"), tmp_path / "evaluation")
+    assert {"i0", "i2", "i9"} <= {i.id for i in read_items(tmp_path / "evaluation" / "items.jsonl")}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data.items import QAItem, item_id
-from fleming_nemo.rods.curated.coverage import Entity, MentionFinder, coverage, graph_entities, mentions
+from fleming_nemo.rods.card.coverage import Entity, MentionFinder, coverage, graph_entities, mentions
 from fleming_nemo.rods.curated.mix import Mix, cell, draw, whole_numbers
 
 

@@ -4,7 +4,6 @@ import json
 import random
 
 from fleming_nemo.rods.curated.build import build
-from fleming_nemo.rods.curated.overlap_steps import overlap_steps
 from fleming_nemo.rods.curated.plan import parse_plan
 
 
@@ -36,13 +35,15 @@ def test_duplicates_and_leaks_are_rejects(tmp_path):
         "difficulty": None,
         "provenance": {},
     }
-    (tmp_path / "bench.jsonl").write_text(json.dumps(leak) + "\n")
+    (tmp_path / "bench.jsonl").write_text(json.dumps(leak) + '\n{"id": "no-question"}\n')
+    (tmp_path / "other.jsonl").write_text(json.dumps(leak | {"question": sentence(random.Random(9), 25)}) + "\n")
     source = {"use": "medmcqa", "split": "train", "files": [str(tmp_path / "train.jsonl")]}
-    tree = {"sources": [source], "duplicates": True, "benchmarks": [str(tmp_path / "bench.jsonl")]}
+    tree = {"sources": [source], "benchmarks": [str(tmp_path / "bench.jsonl"), str(tmp_path / "other.jsonl")]}
     plan = parse_plan(tree, "plan")
-    card = build(plan, tmp_path / "out", steps=overlap_steps(plan, 1))
+    card = build(plan, tmp_path / "out")
     rejects = [json.loads(line) for line in (tmp_path / "out" / "rejects.jsonl").read_text().splitlines()]
     assert [(r["row"], r["field"], r["reason"].split(":")[0]) for r in rejects] == [
+        (2, "question", "benchmark row not compared"),
         (13, "question", "exact duplicate"),
         (8, "question", "in benchmark bench"),
     ]
@@ -50,11 +51,22 @@ def test_duplicates_and_leaks_are_rejects(tmp_path):
     names = [step["step"] for step in card["funnel"]]
     assert names[-3:] == ["exact duplicates", "near duplicates", "decontaminate"]
     assert card["funnel"][-1]["sources"]["medmcqa"]["reasons"] == {"in benchmark bench": 1}
-    assert "Decontaminated against" in (tmp_path / "out" / "card.md").read_text()
-    bare = build(parse_plan({"sources": [source]}, "plan"), tmp_path / "bare")
+    assert {name: (hits["questions"], hits["items"]) for name, hits in card["benchmarks"].items()} == {
+        "bench": (1, 1),
+        "other": (1, 0),
+    }
+    text = (tmp_path / "out" / "card.md").read_text()
+    assert "| other | 1 | 0 | none |" in text and "**1 rows of the benchmark files could not be read**" in text
+    bare = build(parse_plan({"sources": [source], "duplicates": False}, "plan"), tmp_path / "bare")
     assert bare["items"] == 13 and "**Not decontaminated**" in (tmp_path / "bare" / "card.md").read_text()
 
 
-def test_nothing_is_asked_nothing_is_done():
-    tree = {"sources": [{"use": "medmcqa", "split": "train", "files": ["x"]}]}
-    assert overlap_steps(parse_plan(tree, "plan"), 1) == []
+def test_near_duplicates_leave_unless_the_plan_says_so(tmp_path):
+    good = rows()
+    reworded = {**good[2], "id": "near", "question": good[2]["question"].replace("?", " today?")}
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(r) + "\n" for r in [*good, reworded]))
+    tree = {"sources": [{"use": "medmcqa", "split": "train", "files": [str(tmp_path / "train.jsonl")]}]}
+    card = build(parse_plan(tree, "plan"), tmp_path / "out")
+    reasons = {step["step"]: step["sources"]["medmcqa"]["reasons"] for step in card["funnel"]}
+    assert card["items"] == 12 and reasons["near duplicates"] == {"near duplicate": 1}
+    assert build(parse_plan(tree | {"duplicates": False}, "plan"), tmp_path / "all")["items"] == 13

@@ -104,7 +104,10 @@ def test_counts_add_up_and_nothing_vanishes():
     result = decontaminate(items, INDEX)
     assert len(result.kept) + len(result.removed) == len(items) == result.counts["items"]
     assert [items[row["row"]].id for row in result.removed] == ["short", "vignette", "abstract"]
-    assert {n: b["removed"] for n, b in result.counts["benchmarks"].items()} == {"exam": 2, "papers": 1}
+    assert result.counts["benchmarks"] == {
+        "exam": {"questions": 4, "items": 2, "rules": {"64 letters": 1, "same question": 1}},
+        "papers": {"questions": 5, "items": 1, "rules": {"64 letters": 1}},
+    }
 
 
 def book(words: int) -> str:

@@ -3,6 +3,7 @@
 import difflib
 import gzip
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 from overlap_questions import BENCHMARK
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.rods.overlap.compare import letter_ratio, letters_of
-from fleming_nemo.rods.overlap.entries import read_benchmark, read_benchmarks
+from fleming_nemo.rods.overlap.entries import Entry, read_benchmark, read_benchmarks
 from fleming_nemo.rods.overlap.folding import fold
-from fleming_nemo.rods.overlap.hashing import HashIndex, RangeHash, window_starts
+from fleming_nemo.rods.overlap.hashing import RangeHash, window_starts
 from fleming_nemo.rods.overlap.index import BenchmarkIndex
+from fleming_nemo.rods.overlap.likeness import letter_ratio
+from fleming_nemo.rods.overlap.profiles import letters_of
+from fleming_nemo.rods.overlap.tables import HashIndex, KeyTable, Members
 from fleming_nemo.rods.overlap.tokens import NUMBER, tokenise
 
 
@@ -94,9 +97,13 @@ def test_letter_ratio_is_the_longest_common_subsequence(one, other):
 
 def test_rare_words_weigh_more_than_stock_phrases_even_for_one_question():
     rarity = BenchmarkIndex({"exam": BENCHMARK[:1]}).rarity
-    stock = rarity.of(tokenise(["Which of the following is the most likely diagnosis in this patient?"]).words)
-    assert stock.sum() < 16 < rarity.of(tokenise(["deferoxamine chelating succimer"]).words).sum()
-    assert rarity.of(tokenise(["12 45"]).words).max() < 1
+
+    def weights(text: str) -> np.ndarray:
+        return rarity.weights[rarity.ids(tokenise([text]).words)]
+
+    stock = weights("Which of the following is the most likely diagnosis in this patient?")
+    assert stock.sum() < 16 < weights("deferoxamine chelating succimer").sum()
+    assert weights("12 45").max() < 1
 
 
 def test_letters_drop_spaces_and_changed_numbers():
@@ -125,3 +132,39 @@ def test_benchmark_files_and_their_bad_rows(tmp_path):
         read_benchmarks([path, path])
     with pytest.raises(UserError, match="cannot be read"):
         read_benchmark(tmp_path / "missing.jsonl")
+
+
+@given(st.text(st.sampled_from("aI9 ß°é\u0301\u200bαа≥高Ａ\n<&"), max_size=30))
+def test_folding_is_that_of_whole_texts(text):
+    whole = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    letters = "".join(c for c in whole if unicodedata.category(c) not in ("Mn", "Cf"))
+    expected = letters.replace("\n", " ").replace("α", "alpha").replace("а", "a")
+    assert fold(text) == expected and fold(fold(text)) == fold(text)
+
+
+def test_a_phrase_says_less_than_its_words():
+    names = "Wilson Gaucher Fabry Hurler Hunter Pompe Krabbe Refsum Menkes Barth Bloom"
+    asked = [Entry(name, f"Autosomal recessive inheritance is seen in {name}?", ()) for name in names.split()]
+    index = BenchmarkIndex({"exam": asked})
+
+    def weights(text: str) -> list[float]:
+        tokens = tokenise([text])
+        return index.phrases.weights(tokens.words, index.rarity.ids(tokens.words), np.zeros(len(tokens.words))).tolist()
+
+    autosomal, recessive, inheritance = weights("Autosomal recessive inheritance")
+    assert autosomal > 4 and recessive == inheritance == 0, "what always follows is no news"
+    assert weights("recessive") == pytest.approx([autosomal]), "but it is when it stands alone"
+
+
+@given(st.sets(st.integers(0, 2**64 - 1), max_size=200), st.lists(st.integers(0, 2**64 - 1), max_size=50))
+def test_a_table_finds_its_keys_and_no_others(keys, strangers):
+    ordered = sorted(keys)
+    asked = [*ordered, *strangers]
+    rows = KeyTable(np.array(ordered, np.uint64)).find(np.array(asked, np.uint64))
+    assert rows.tolist() == [ordered.index(key) if key in keys else -1 for key in asked]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 50_000)), max_size=80))
+def test_a_set_never_denies_a_member(pairs):
+    owner, word = (np.array([pair[side] for pair in pairs], np.int64) for side in (0, 1))
+    assert Members(owner, word).has(owner, word).all()

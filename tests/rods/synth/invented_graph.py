@@ -35,7 +35,8 @@ def parts(num_diseases=120, num_drugs=60, seed=0):
     for m, mode in enumerate(MODES):
         nodes.append(node(f"M:{m}", "inheritance", mode + " inheritance"))
     for g in range(60):
-        nodes.append(node(f"G:{g:03d}", "gene", f"QX{g:03d}Z"))
+        # Some symbols were names of another gene once, as real ones are.
+        nodes.append(node(f"G:{g:03d}", "gene", f"QX{g:03d}Z", [f"QX{g + 1:03d}Z"] if g % 20 == 7 else []))
     for d in range(num_diseases):
         name = f"{word(f'd{d}').capitalize()} syndrome"
         nodes.append(node(f"D:{d:03d}", "disease", name, (), f"丙{chr(0x6000 + d)}丁病"))
@@ -48,7 +49,8 @@ def parts(num_diseases=120, num_drugs=60, seed=0):
                 edges.append(edge(f"D:{d:03d}", "has_phenotype", f"T:{t:03d}", negated=True))
         edges.append(edge(f"D:{d:03d}", "caused_by", f"G:{d % 60:03d}"))
         edges.append(edge(f"D:{d:03d}", "inherited_as", f"M:{rng.randrange(4)}"))
-        nodes.append(node(f"V:{d:03d}", "variant", f"p.Xaa{d}Yaa"))
+        # Most databases put the symbol of the gene before the change, which tells what could have been masked.
+        nodes.append(node(f"V:{d:03d}", "variant", f"QX{d % 60:03d}Z p.Xaa{d}Yaa" if d % 3 else f"p.Xaa{d}Yaa"))
         edges += [edge(f"G:{d % 60:03d}", "has_variant", f"V:{d:03d}"), edge(f"D:{d:03d}", "has_variant", f"V:{d:03d}")]
     for k in range(20):
         nodes.append(node(f"A:{k:02d}", "mechanism", f"{word(f'm{k}')} blocker", (), f"戊{chr(0x7000 + k)}己"))

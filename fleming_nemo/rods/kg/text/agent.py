@@ -7,43 +7,46 @@ the number of workers nor the speed of answers changes the result.
 
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
-from fleming_nemo.config.errors import UserError
 from fleming_nemo.data.files import sha256
+from fleming_nemo.endpoint import Budget, Client, Endpoint, NoAnswer, Panel, Reply, Request, Session
 from fleming_nemo.rods.kg.build import Input
 from fleming_nemo.rods.kg.names import folded, slug
 from fleming_nemo.rods.kg.records import Extract, edge, node
 from fleming_nemo.rods.kg.table import Node
 from fleming_nemo.rods.kg.text.answers import believed, question
-from fleming_nemo.rods.kg.text.endpoint import Endpoint, NoAnswer
 from fleming_nemo.rods.kg.text.linker import Linker
 from fleming_nemo.rods.kg.text.pages import Page, files_of, passages, read_pages
 
 SOURCE = "text"
 WAVE = 16
 MOST_KNOWN = 40  # names listed in a question
-_GIVE_UP = 8  # passages in a row without an answer
+MAX_TOKENS = 2048  # of one answer
+
+
+_Task = tuple[Page, int, str, tuple[str, ...]]
+"""Page, number of the passage in it, the passage, names of the graph that occur in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Answer to one passage, or the reason why there is none."""
+    """Answer to one passage, or the reason why there is none, also in a few words."""
 
     page: Page
     number: int
     passage: str
     mentioned: tuple[str, ...]
-    answer: dict | None
+    answer: Reply | None
     failure: str = ""
+    kind: str = ""
 
 
-def text_input(folder: Path, endpoint: Endpoint, workers: int, max_pages: int | None, before: list[Input]) -> Input:
-    """`before` are the inputs whose nodes the entities are linked to."""
+def text_input(
+    folder: Path, endpoint: Endpoint, answers: Path, budget: Budget, max_pages: int | None, before: list[Input]
+) -> Input:
+    """`before` are the inputs whose nodes the entities are linked to; `answers` is the folder of finished calls."""
     content = {
         "files": [{"name": str(p.relative_to(folder)), "sha256": sha256(p)} for p in files_of(folder)],
         "model": endpoint.model,
@@ -51,13 +54,22 @@ def text_input(folder: Path, endpoint: Endpoint, workers: int, max_pages: int | 
         "on": {item.name: item.content for item in before},
         "licence": "that of the pages",
     }
-    return Input(SOURCE, content, lambda nodes: walk(folder, nodes, endpoint, workers, max_pages), needs_nodes=True)
+
+    def read(nodes: list[Node]) -> Extract:
+        return walk(folder, nodes, endpoint, answers, budget, max_pages)
+
+    return Input(SOURCE, content, read, needs_nodes=True)
 
 
 def walk(
-    folder: Path, nodes: list[Node], endpoint: Endpoint, workers: int = 4, max_pages: int | None = None
+    folder: Path,
+    nodes: list[Node],
+    endpoint: Endpoint,
+    answers: Path,
+    budget: Budget | None = None,
+    max_pages: int | None = None,
 ) -> Extract:
-    """Raises UserError when the endpoint refuses, or answers none of several passages in a row."""
+    """Raises UserError as `endpoint.serve` does: key refused, budget used up, endpoint away."""
     extract = Extract(version=f"{endpoint.model} on {folder.name}")
     linker = Linker(nodes)
     types = {n.id: n.type for n in nodes}
@@ -65,21 +77,21 @@ def walk(
     met: Counter[str] = Counter()
     left = len(waiting) if max_pages is None else min(max_pages, len(waiting))
     new: dict[str, Node] = {}
-    silent = 0
-    with ThreadPoolExecutor(workers) as pool, tqdm(total=left, desc="pages", disable=None) as bar:
+    with Panel("pages", left) as panel, Session(endpoint, answers, budget or Budget(), panel.tally) as session:
         while left and waiting:
             wave = sorted(waiting, key=lambda key: _order(waiting[key], linker, met))[: min(WAVE, left)]
             tasks = [task for key in wave for task in _tasks(waiting.pop(key), linker)]
-            for reading in pool.map(lambda task: _read(endpoint, *task), tasks):
-                silent = 0 if reading.answer else silent + 1
-                if silent >= _GIVE_UP:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise UserError(
-                        f"{endpoint.url}: {reading.failure}; start again when it works, finished answers are kept."
-                    )
+            failed: dict[tuple[str, str], str] = {}
+            for reading in session.run(tasks, _read):
+                if reading.answer is None:
+                    failed[reading.page.file, reading.page.title] = reading.kind
                 _collect(reading, extract, linker, types, new, met)
+            for key in wave:
+                if key in failed:
+                    panel.rejected(failed[key])
+                else:
+                    panel.accepted()
             left -= len(wave)
-            bar.update(len(wave))
     extract.nodes = list(new.values())
     return extract
 
@@ -88,18 +100,19 @@ def _order(page: Page, linker: Linker, met: Counter[str]) -> tuple[int, int, str
     return -met[folded(page.title)], 0 if linker.named(page.title) else 1, page.file, page.title
 
 
-def _tasks(page: Page, linker: Linker) -> Iterator[tuple[Page, int, str, tuple[str, ...]]]:
+def _tasks(page: Page, linker: Linker) -> Iterator[_Task]:
     for number, passage in enumerate(passages(page), 1):
         names = dict.fromkeys(mention.text for mention in linker.mentions(passage))
         yield page, number, passage, tuple(names)[:MOST_KNOWN]
 
 
-def _read(endpoint: Endpoint, page: Page, number: int, passage: str, mentioned: tuple[str, ...]) -> Reading:
+async def _read(client: Client, task: _Task) -> Reading:
+    page, _, passage, mentioned = task
+    messages = tuple(question(page.title, passage, list(mentioned)))
     try:
-        answer = endpoint.ask(question(page.title, passage, list(mentioned)))
-        return Reading(page, number, passage, mentioned, answer)
+        return Reading(*task, await client.ask(Request(messages, temperature=0.0, max_tokens=MAX_TOKENS)))
     except NoAnswer as failure:
-        return Reading(page, number, passage, mentioned, None, str(failure))
+        return Reading(*task, None, str(failure), failure.kind)
 
 
 def _collect(

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from fleming_nemo.endpoint import Reply
 from fleming_nemo.rods.kg.schema import NODE_TYPES
 
 # relation -> types of subject and object
@@ -78,10 +79,12 @@ def question(title: str, passage: str, known: list[str]) -> list[dict[str, str]]
     ]
 
 
-def believed(answer: dict[str, Any], passage: str) -> tuple[list[Found], list[tuple[str, str, str]]]:
+def believed(answer: Reply, passage: str) -> tuple[list[Found], list[tuple[str, str, str]]]:
     """(relations, rejected ones as (field, reason, raw))."""
-    content = answer["content"]
-    if answer.get("finish_reason") == "length":
+    content = answer.text
+    if content is None:
+        return [], [("answer", "refused", answer.finish)]
+    if answer.finish == "length":
         return [], [("answer", "cut off at the length limit", content)]
     fenced = _FENCED.search(content)
     try:

@@ -1,0 +1,1 @@
+"""Megatron indexed datasets: built by several processes, packed, blended and read, without torch."""

@@ -1,0 +1,208 @@
+"""English sentences of the offline teacher."""
+
+GLUE = {"list": ", ", "wide list": "; ", "and": " and ", "or": " or ", "more": "{n} more", "space": " "}
+
+PHRASES: dict[str, tuple[str, ...]] = {
+    "open": (
+        "The findings to be explained are {present}.",
+        "What needs an explanation: {present}.",
+        "The picture consists of {present}.",
+    ),
+    "open bands": (
+        "These frequencies are known: {bands}.",
+        "The profile to match reads: {bands}.",
+        "What has to agree is this: {bands}.",
+    ),
+    "often": ("{finding} in at least 80 % of patients",),
+    "seldom": ("{finding} in fewer than 30 % of patients",),
+    "absent": (
+        "{absent} was looked for and is not present.",
+        "It also counts that {absent} is absent.",
+    ),
+    "open named": ("The starting point is {start}.", "The question starts from {start}.", "We begin at {start}."),
+    "fits": (
+        "Every one of these findings is on record for {disease}.",
+        "{disease} has all of them on record.",
+        "Taken together they are recorded for {disease}.",
+    ),
+    "fits bands": (
+        "The frequencies on record for {disease} agree with each of these figures.",
+        "{disease} is recorded with just these frequencies.",
+    ),
+    "fits absent": (
+        "For {disease}, {absent} is recorded as absent, which agrees.",
+        "The record of {disease} gives {absent} as absent, as seen here.",
+    ),
+    "covers": (
+        "Its record names {own}, and {shown} covers that.",
+        "{shown} is the broader term for {own}, which its record lists.",
+        "Here {shown} stands for {own} in the record.",
+    ),
+    "share": (
+        "{finding} is recorded in at least {low} % of its patients.",
+        "At least {low} % of its patients are recorded with {finding}.",
+    ),
+    "caused_by": (
+        "{subject} is caused by variants in {object}.",
+        "The gene on record for {subject} is {object}.",
+        "Behind {subject} stands the gene {object}.",
+    ),
+    "caused_by back": (
+        "{object} is a recorded cause of {subject}.",
+        "Variants in {object} are on record as a cause of {subject}.",
+    ),
+    "caused_by other": (
+        "{object} is also a recorded cause of {subject}.",
+        "Variants in {object} cause {subject} as well.",
+        "The same gene, {object}, also causes {subject}.",
+    ),
+    "inherited_as": (
+        "The mode recorded for {subject} is: {object}.",
+        "For {subject} the record says: {object}.",
+        "{subject} is recorded with this mode: {object}.",
+    ),
+    "has_gene_drug_guideline": (
+        "A pharmacogenetic guideline on {subject} covers {object}.",
+        "For {subject} there is a pharmacogenetic guideline on {object}.",
+    ),
+    "has_mechanism": (
+        "The mechanism recorded for {subject} is {object}.",
+        "{subject} is on record with this mechanism: {object}.",
+    ),
+    "has_mechanism back": (
+        "{subject} is recorded with the same mechanism, {object}.",
+        "{object} is also the mechanism recorded for {subject}.",
+    ),
+    "interacts_with": (
+        "An interaction between {subject} and {object} is on record.",
+        "{subject} and {object} are recorded as interacting.",
+    ),
+    "has_variant": (
+        "The variant {object} is on record for {subject}.",
+        "{object} is listed among the variants of {subject}.",
+    ),
+    "rival some": (
+        "{option} shares {shared} but has no record of {missing}.",
+        "{option} would agree with {shared}, yet {missing} is not recorded for it.",
+        "With {option}, {shared} would fit; there is no record of {missing}, though.",
+        "{option} covers {shared}, but its record does not include {missing}.",
+    ),
+    "rival none": (
+        "{option} has none of these findings on record.",
+        "For {option} not one of the findings is recorded.",
+        "Nothing of this picture is recorded for {option}.",
+    ),
+    "rival via some": (
+        "{option} leads back, at best, to a disease with {shared} but without a record of {missing}.",
+        "The closest disease behind {option} shares {shared} and has no record of {missing}.",
+        "What {option} leads back to agrees on {shared}, not on {missing}.",
+    ),
+    "rival via none": (
+        "{option} leads back to no disease with any of these findings on record.",
+        "No disease behind {option} has a single one of the findings on record.",
+    ),
+    "rival positive": (
+        "{option} is recorded with {finding}, which is absent here.",
+        "Against {option} speaks that {finding}, absent here, is recorded for it.",
+    ),
+    "rival via positive": (
+        "The disease behind {option} is recorded with {finding}, which is absent here.",
+        "Against {option} speaks that {finding}, absent here, is recorded for the disease it leads back to.",
+    ),
+    "rival bands": (
+        "For {option} the recorded frequency of {missing} contradicts the figure.",
+        "{option} does not agree: its record gives another frequency of {missing}.",
+        "{option} is excluded by the frequency recorded for {missing}.",
+    ),
+    "rival disease-gene": (
+        "{option} is not on record as a cause of {start}.",
+        "For {option} there is no record that ties it to {start}.",
+        "Nothing recorded makes {option} a cause of {start}.",
+    ),
+    "rival disease-gene-drug": (
+        "No guideline on a gene of {start} covers {option}.",
+        "{option} is covered by no guideline on a gene that causes {start}.",
+    ),
+    "rival gene-drug": (
+        "No guideline on {start} covers {option}.",
+        "{option} is not the subject of a guideline on {start}.",
+        "Guidelines on {start} do not mention {option}.",
+    ),
+    "rival drug-mechanism": (
+        "{option} is not a mechanism recorded for {start}.",
+        "{start} is not recorded with the mechanism {option}.",
+        "The record of {start} does not give {option}.",
+    ),
+    "rival drug-mechanism-drug": (
+        "{option} shares no recorded mechanism with {start}.",
+        "The mechanism is not recorded for {option}.",
+        "{option} is not recorded to act in this way.",
+    ),
+    "rival drug-interaction": (
+        "No interaction between {option} and {start} is on record.",
+        "{option} is not recorded as interacting with {start}.",
+        "The lists give no interaction of {start} with {option}.",
+    ),
+    "rival variant-disease": (
+        "{start} is not recorded for {option}.",
+        "{option} has no record of this variant.",
+        "Among the variants of {option}, {start} is not listed.",
+    ),
+    "rival mode": ("{option} is not what the record gives.", "The record does not give {option}."),
+    "rest": ("The others ({letters}) match fewer findings.", "The remaining options ({letters}) agree even less."),
+    "rest plain": (
+        "The same goes for the other options ({letters}).",
+        "The other options ({letters}) are excluded likewise.",
+    ),
+    "in turn": (
+        "Now the options one by one.",
+        "Going through the options one at a time.",
+        "Let the options be struck out one after another.",
+    ),
+    "keeps": (
+        "{option} stays: nothing on record speaks against it.",
+        "{option} cannot be struck out.",
+        "{option} survives this comparison.",
+    ),
+    "backwards": (
+        "Read from the far end, the chain must close.",
+        "To check this, take the options as starting points and ask what each leads back to.",
+        "The check runs backwards, from the options to what is shown.",
+    ),
+    "closes": (
+        "From {answer} the way back is complete.",
+        "Starting at {answer}, the chain closes.",
+        "With {answer} the way back holds.",
+    ),
+    "idea": (
+        "A first idea would be {option}.",
+        "One might think of {option} first.",
+        "Suppose for a moment it were {option}.",
+    ),
+    "idea fails": ("That idea has to be dropped.", "So this supposition fails.", "The idea does not hold."),
+    "next idea": (
+        "A better hypothesis is {node}.",
+        "The next hypothesis is {node}.",
+        "So take {node} as the hypothesis instead.",
+    ),
+    "idea holds": ("The hypothesis holds.", "This hypothesis stands up to the check.", "Nothing contradicts it."),
+    "table": ("Side by side it looks like this.", "The differential at a glance.", "A table of the options helps."),
+    "row some": ("{option} | agrees: {shared} | no record: {missing}.",),
+    "row none": ("{option} | agrees: none | no record: {missing}.",),
+    "row positive": ("{option} | recorded although absent here: {finding}.",),
+    "row bands": ("{option} | frequency contradicts: {missing}.",),
+    "row named": ("{option} | no such record.",),
+    "row answer": ("{option} | agrees: everything.",),
+    "row answer named": ("{option} | on record.",),
+    "read off": (
+        "Only {option} is complete.",
+        "The one row without a gap is {option}.",
+        "A single row holds throughout: {option}.",
+    ),
+    "conclusion": (
+        "So the answer is {letter}) {answer}.",
+        "This leaves {letter}) {answer}.",
+        "Therefore {letter}) {answer}.",
+        "The option to choose is {letter}) {answer}.",
+    ),
+}

@@ -1,0 +1,1 @@
+"""The data card: one form for curated and for synthetic corpora."""

@@ -1,0 +1,1 @@
+"""From synthesised questions to a corpus: duplicates, decontamination, label check, difficulty, data card."""
