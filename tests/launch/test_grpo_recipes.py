@@ -7,7 +7,7 @@ import sys
 import pytest
 from recipe_process import REPOSITORY, run
 
-TIMING = ("seconds", "tokens_per_second", "mfu")
+TIMING = ("seconds", "tokens_per_second", "mfu", "from_bank")
 
 
 def metrics(folder):
