@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import math
 import random
 import shutil
 from collections.abc import Set
@@ -179,11 +180,13 @@ def table(found: dict[int, dict[str, Outcome]]) -> str:
 
 
 def _difficult(row: dict[str, Outcome], one: str, other: str) -> float:
-    return row[one].by_difficulty["difficult"] - row[other].by_difficulty["difficult"]
+    """NaN where the held-out questions of --quick happen to hold no difficult one."""
+    of = [row[name].by_difficulty.get("difficult", math.nan) for name in (one, other)]
+    return of[0] - of[1]
 
 
 def _percent(name: str, values: list[float], sign: str = "") -> str:
-    return _row(name, *(f"{100 * v:{sign}.1f} %" for v in [*values, fmean(values)]))
+    return _row(name, *("-" if math.isnan(v) else f"{100 * v:{sign}.1f} %" for v in [*values, fmean(values)]))
 
 
 def _row(name: str, *cells: Any) -> str:

@@ -82,8 +82,14 @@ def run(cfg: RunConfig) -> dict[str, Any]:
                 curriculum.mine(step)
         with phases("generate"):
             generation.begin_step(step)
-            sizes = cfg.grpo.prompts_per_step, cfg.grpo.refill
-            batch = refill.fill(*sizes, curriculum.draw, partial(generation.play, step), layout.dp_rank, layout.dp)
+            batch = refill.fill(
+                cfg.grpo.prompts_per_step,
+                curriculum.draw,
+                partial(generation.play, step),
+                cfg.grpo.refill,
+                layout.dp_rank,
+                layout.dp,
+            )
         with phases("score"):
             trained = batch.trained()
             reward_PG = _rewards(trained.values(), group_size)

@@ -19,7 +19,7 @@ from fleming_nemo.data.tokenizer import ChatTokenizer
 
 pytestmark = pytest.mark.slow
 
-TIMING = ("seconds", "tokens_per_second", "mfu")
+TIMING = ("seconds", "tokens_per_second", "mfu", "from_bank")
 STEPS, SAVE_EVERY = {1: 30, 2: 5}, {1: 4, 2: 3}
 
 

@@ -28,7 +28,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def patch(monkeypatch: pytest.MonkeyPatch) -> None:
     def mine(cfg: RunConfig, engine: Any, chat: Any, items: list[QAItem], policy: str, step: int) -> list[Any]:
-        return [mined(item.id, (int(item.id[1:]) * 5 + step) % 9, policy=policy) for item in items]
+        return [mined(item.id, (int(item.id.strip("qnew")) * 5 + step) % 9, policy=policy) for item in items]
 
     monkeypatch.setattr(stage.mining, "mine", mine)
     monkeypatch.setattr(stage.agreement, "on_first", lambda action: action())
@@ -100,6 +100,13 @@ def test_a_stage_2_takes_the_mining_that_is_there(tmp_path: Path, monkeypatch: p
     assert steps(begun(cfg), range(6)) == expected
     with pytest.raises(UserError, match=r"mined.json holds no mining of 1 of the 13 questions .* for example new"):
         begun(cfg, [*POOL, question("new")])
+
+
+def test_a_pool_that_grew_during_a_run_is_refused(tmp_path: Path) -> None:
+    saved = begun(config(tmp_path)).state_dict()
+    grown = begun(config(tmp_path / "other"), [*POOL, question("new7")])
+    with pytest.raises(UserError, match=r"the newest checkpoint of .* holds no mining of 1 of the 13 questions"):
+        grown.load_state_dict(saved)
 
 
 def test_the_ledger_of_the_stage_before_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

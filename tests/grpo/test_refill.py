@@ -45,7 +45,7 @@ def run(
             return [group(item, [i < right[n % len(right)] for i in range(k)]) for n, item in numbered]
 
         try:
-            made[rank] = fill(size, rounds, draw, play, rank, ranks)
+            made[rank] = fill(size, draw, play, rounds, rank, ranks)
         except BaseException:
             barrier.abort()
             raise

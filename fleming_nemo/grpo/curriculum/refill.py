@@ -56,9 +56,9 @@ class Batch:
 
 def fill(
     size: int,
-    rounds: int,
     draw: Callable[[int], list[QAItem]],
     play: Callable[[Numbered], list[list[Episode]]],
+    rounds: int,
     rank: int,
     ranks: int,
 ) -> Batch:

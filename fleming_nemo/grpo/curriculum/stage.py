@@ -68,7 +68,7 @@ class Curriculum:
         have = agreement.on_first(file.is_file)  # before rank 0 can write it
         if have:
             self.ledger = Ledger(files.read_json(file))
-            self._check_coverage(file)
+            self._check_coverage(str(file), "delete it, and the run mines for itself")
         elif replayed:
             raise UserError(f"{file} is missing: the recorded run was no stage 2; replay it with its own curriculum")
         else:
@@ -123,13 +123,20 @@ class Curriculum:
         return {"ledger": self.ledger.rows(), "curriculum": state}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on where `state_dict` was called."""
+        """Go on where `state_dict` was called.
+
+        Raises:
+            UserError: that was another pool.
+        """
         self.ledger, state = Ledger(saved["ledger"]), saved["curriculum"]
         self.switch.load_state_dict(state["switch"])
         self._position, self.rounds = state["position"], state["rounds"]
         failed = state["failed_label_check"]
         self._failed = None if failed is None else frozenset(failed)
         if self.mined:
+            self._check_coverage(
+                f"the newest checkpoint of {self.folder.path}", "bring that one back, or give another run_dir=..."
+            )
             self._mix(self._split())
         else:
             self.folder.write_json(SWITCH, self.switch.report(self._switches))
@@ -168,10 +175,10 @@ class Curriculum:
         told |= {"quarantine": quarantine.report(self.cfg, made.quarantined, self._failed), "rounds": self.rounds}
         self.folder.write_json(MINING, told)
 
-    def _check_coverage(self, file: Path) -> None:
+    def _check_coverage(self, source: str, remedy: str) -> None:
         missing = [item.id for item in self.items if not self.ledger.minings(item.id)]
         if missing:
             raise UserError(
-                f"{file} holds no mining of {len(missing)} of the {len(self.items)} questions in {self.cfg.data.dir}, "
-                f"for example {missing[0]}; it was made for another pool: delete it, and the run mines for itself"
+                f"{source} holds no mining of {len(missing)} of the {len(self.items)} questions in "
+                f"{self.cfg.data.dir}, for example {missing[0]}; it was made for another pool: {remedy}"
             )
