@@ -10,7 +10,8 @@ ARGS        ?=
 
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-PYTEST := $(BIN)/python -m pytest
+# One process of tests for each core, whole files at a time: fixtures of a file start process groups that are shared.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test test-slow test-parity lint clean
 .DELETE_ON_ERROR:
@@ -25,7 +26,7 @@ test-slow: $(STAMP)
 	$(PYTEST) -m "slow and not parity" $(ARGS)
 
 test-parity: $(STAMP)
-	$(PYTEST) --quiet tests/distributed/test_parity.py $(ARGS)
+	$(BIN)/python -m pytest --quiet tests/distributed/test_parity.py $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
