@@ -2,48 +2,27 @@
 
 from __future__ import annotations
 
-import math
-
+from fleming_nemo.config.choices import FP8_MULTIPLES, check_choices
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.config.overrides import nearest
+from fleming_nemo.config.grpo_rules import check_grpo
 from fleming_nemo.config.presets import ARCHS, ArchShape
+from fleming_nemo.config.ranges import check_numbers
 from fleming_nemo.config.schema import RunConfig
-from fleming_nemo.config.syntheses import NONE, SYNTHESES
-
-TASKS = ("sft", "grpo", "mine", "drift", "evaluate")
-PRECISIONS = ("bf16", "fp8", "fp32")
-FP8_MULTIPLES = {"delayed": 16, "tensorwise": 16, "blockwise": 128, "mxfp8": 32}
-"""What both sizes of an fp8 matrix divide by, the tokens of a rank among them."""
-FP8_RECIPES = tuple(FP8_MULTIPLES)
-DECAYS = ("cosine", "linear", "wsd", "constant")
-CURRICULA = ("easy_moderate", "mined")
-SWITCHES = ("steps", "plateau")
-OBJECTIVES = ("paper", "grpo", "dr_grpo", "dapo", "gspo", "cispo")
-CORRECTIONS = ("auto", "none", "token", "sequence")
 
 
 def validate(cfg: RunConfig, world_size: int) -> None:
     """Raise a UserError for the first thing that cannot work with `world_size` processes."""
-    _one_of("task", cfg.task, TASKS)
-    _one_of("model.arch", cfg.model.arch, tuple(ARCHS))
-    _one_of("model.precision", cfg.model.precision, PRECISIONS)
-    _one_of("model.fp8_recipe", cfg.model.fp8_recipe, FP8_RECIPES)
-    _one_of("optim.decay", cfg.optim.decay, DECAYS)
-    _one_of("data.synthesis", cfg.data.synthesis, (NONE, *SYNTHESES))
-    _one_of("grpo.curriculum", cfg.grpo.curriculum, CURRICULA)
-    _one_of("grpo.switch", cfg.grpo.switch, SWITCHES)
-    _one_of("grpo.objective", cfg.grpo.objective, OBJECTIVES)
-    _one_of("grpo.correction", cfg.grpo.correction, CORRECTIONS)
+    check_choices(cfg)
     for name, text in (("run_dir", cfg.run_dir), ("stage", cfg.stage), ("data.dir", cfg.data.dir)):
         if not text.strip():
             raise UserError(f"{name} is empty; give it a value")
-    _check_numbers(cfg)
+    check_numbers(cfg)
     _check_model_split(cfg, ARCHS[cfg.model.arch])
     _check_batch(cfg, data_parallel_size(cfg, world_size))
     if cfg.task != "sft" and not (cfg.task == "grpo" and cfg.rollout.replay):
         _check_generation(cfg)
     if cfg.task in ("grpo", "mine"):
-        _check_grpo(cfg)
+        check_grpo(cfg)
 
 
 def model_parallel_size(cfg: RunConfig) -> int:
@@ -183,106 +162,6 @@ def _check_generation(cfg: RunConfig) -> None:
     for name, size in (("pp", cfg.parallel.pp), ("cp", cfg.parallel.cp)):
         if size > 1:
             raise UserError(f"parallel.{name} is {size}, but in-process generation needs pp=1 and cp=1; use tp and dp")
-
-
-def _check_grpo(cfg: RunConfig) -> None:
-    grpo = cfg.grpo
-    if len(grpo.mix) != 2 or min(grpo.mix) < 0 or sum(grpo.mix) == 0:
-        raise UserError(f"grpo.mix is {grpo.mix}; give two shares, for example [1,2]")
-    if not 0 <= grpo.wrong_at < grpo.right_at <= 1:
-        raise UserError(
-            f"grpo.wrong_at is {grpo.wrong_at} and grpo.right_at is {grpo.right_at}; they are pass rates with "
-            "0 <= wrong_at < right_at <= 1"
-        )
-    if cfg.task == "mine" and grpo.curriculum != "mined":
-        raise UserError("only a stage 2 mines; give a recipe with grpo.curriculum=mined, such as grpo_stage2_7b.py")
-    if grpo.switch == "plateau" and grpo.curriculum == "mined":
-        raise UserError("grpo.switch=plateau ends stage 1; with grpo.curriculum=mined set grpo.switch=steps")
-    if grpo.objective == "paper" and grpo.updates_per_batch > 1:
-        raise UserError(
-            f"grpo.updates_per_batch is {grpo.updates_per_batch}, but the objective of the paper knows no importance "
-            "ratio and allows one update per batch; set it to 1 or grpo.objective to one with a ratio, such as dr_grpo"
-        )
-    if cfg.rollout.replay and (grpo.remine_every or cfg.eval.every):
-        name = "grpo.remine_every" if grpo.remine_every else "eval.every"
-        raise UserError(f"rollout.replay trains without an engine, and {name} asks for one; set {name}=0")
-    if grpo.dual_clip and (grpo.dual_clip <= 1 or grpo.objective in ("paper", "cispo")):
-        raise UserError(
-            f"grpo.dual_clip is {grpo.dual_clip} with grpo.objective={grpo.objective}; it must be above 1 (usual: 3), "
-            "or 0 for none, and has a meaning for grpo, dr_grpo, dapo and gspo"
-        )
-    if cfg.rollout.max_response >= cfg.train.seq_length:
-        raise UserError(
-            f"rollout.max_response is {cfg.rollout.max_response}, which leaves no room for the prompt in "
-            f"train.seq_length = {cfg.train.seq_length}; lower the one or raise the other"
-        )
-
-
-def _check_numbers(cfg: RunConfig) -> None:
-    at_least: list[tuple[str, float, float]] = [
-        ("seed", cfg.seed, 0),
-        ("parallel.tp", cfg.parallel.tp, 1),
-        ("parallel.pp", cfg.parallel.pp, 1),
-        ("parallel.vp", cfg.parallel.vp, 1),
-        ("parallel.cp", cfg.parallel.cp, 1),
-        ("parallel.dp", cfg.parallel.dp, 0),
-        ("optim.warmup_steps", cfg.optim.warmup_steps, 0),
-        ("optim.weight_decay", cfg.optim.weight_decay, 0),
-        ("optim.clip_grad", cfg.optim.clip_grad, 0),
-        ("optim.skip_spikes", cfg.optim.skip_spikes, 0),
-        ("train.steps", cfg.train.steps, 1),
-        ("train.global_batch", cfg.train.global_batch, 1),
-        ("train.micro_batch", cfg.train.micro_batch, 1),
-        ("train.pack_tokens", cfg.train.pack_tokens, 0),
-        ("train.seq_length", cfg.train.seq_length, 16),
-        ("train.save_every", cfg.train.save_every, 1),
-        ("train.keep_checkpoints", cfg.train.keep_checkpoints, 1),
-        ("rollout.max_response", cfg.rollout.max_response, 1),
-        ("rollout.decode_batch", cfg.rollout.decode_batch, 1),
-        ("grpo.prompts_per_step", cfg.grpo.prompts_per_step, 1),
-        # A group of one has no mean to compare with: every advantage would be 0.
-        ("grpo.rollouts_per_prompt", cfg.grpo.rollouts_per_prompt, 2),
-        ("grpo.mining_rollouts", cfg.grpo.mining_rollouts, 1),
-        ("grpo.remine_every", cfg.grpo.remine_every, 0),
-        ("grpo.refill", cfg.grpo.refill, 0),
-        ("grpo.updates_per_batch", cfg.grpo.updates_per_batch, 1),
-        ("grpo.kl_beta", cfg.grpo.kl_beta, 0),
-        ("grpo.dual_clip", cfg.grpo.dual_clip, 0),
-        ("eval.seeds", cfg.eval.seeds, 0),
-        ("eval.limit", cfg.eval.limit, 0),
-        ("eval.every", cfg.eval.every, 0),
-    ]
-    above_zero = [
-        ("train.hang_minutes", cfg.train.hang_minutes),
-        ("optim.lr", cfg.optim.lr),
-        ("rollout.temperature", cfg.rollout.temperature),
-        ("eval.temperature", cfg.eval.temperature),
-        ("grpo.max_mismatch", cfg.grpo.max_mismatch),
-    ]
-    if len(cfg.optim.betas) != 2:
-        raise UserError(f"optim.betas is {cfg.optim.betas}; give the decay of both moments, for example [0.9,0.95]")
-    shares = [("optim.betas", beta) for beta in cfg.optim.betas]
-    # Comparisons are written so that NaN fails them.
-    for field, value, least in at_least:
-        if not (value >= least and math.isfinite(value)):
-            raise UserError(f"{field} is {value}; it must be at least {least}")
-    for field, value in above_zero:
-        if not (value > 0 and math.isfinite(value)):
-            raise UserError(f"{field} is {value}; it must be above 0")
-    for field, value in shares:
-        if not 0 <= value < 1:
-            raise UserError(f"{field} is {value}; it must be at least 0 and below 1")
-    if cfg.optim.warmup_steps > cfg.train.steps:
-        raise UserError(
-            f"optim.warmup_steps is {cfg.optim.warmup_steps}, more than train.steps = {cfg.train.steps}; lower it"
-        )
-
-
-def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        close = nearest(value, allowed, count=1)
-        hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(allowed)}"
-        raise UserError(f"{field} is {value!r}, which does not exist; {hint}")
 
 
 def _divisors(number: int) -> str:

@@ -13,10 +13,10 @@ from typing import Any
 
 from packaging.version import Version
 
+from fleming_nemo.config.choices import FP8_MULTIPLES
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.presets import ARCHS, ArchShape
 from fleming_nemo.config.schema import ModelConfig, ParallelConfig, RunConfig
-from fleming_nemo.config.validate import FP8_MULTIPLES
 from fleming_nemo.parallel import extensions
 
 Capability = tuple[int, int]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from fleming_nemo.config.choices import FP8_RECIPES
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.presets import ARCHS
 from fleming_nemo.config.schema import ModelConfig, ParallelConfig, RunConfig
-from fleming_nemo.config.validate import FP8_RECIPES, can_generate, pack_multiple
+from fleming_nemo.config.validate import can_generate, pack_multiple
 from fleming_nemo.parallel import precision
 from fleming_nemo.parallel.extensions import Extension
 from fleming_nemo.parallel.precision import Device, check_config, check_precision

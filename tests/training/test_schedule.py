@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleming_nemo.config.choices import DECAYS
 from fleming_nemo.config.schema import OptimConfig
-from fleming_nemo.config.validate import DECAYS
 from fleming_nemo.training.schedule import learning_rate
 
 
