@@ -91,7 +91,7 @@ def option_reference(cfg: RunConfig | DemoConfig) -> str:
 
 def _act(recipe: Recipe, args: argparse.Namespace) -> None:
     asked = {name: getattr(args, name) for name in arguments(recipe)}
-    cfg = resolve(recipe, args.overrides, args.tiny, **asked)
+    cfg = resolve(recipe, [*args.overrides, *_of_flags(args)], args.tiny, **asked)
     if args.print_config:
         print(overrides.to_yaml(cfg), end="")
         return
@@ -102,6 +102,12 @@ def _act(recipe: Recipe, args: argparse.Namespace) -> None:
     execute(cfg)
     if os.environ.get("RANK", "0") == "0":
         print(f"finished in {time.monotonic() - began:.0f} s; results in {cfg.run_dir}")
+
+
+def _of_flags(args: argparse.Namespace) -> list[str]:
+    """Overrides that have a flag of their own."""
+    flags = ["rollout.record=true"] if getattr(args, "record", False) else []
+    return flags + ([f"rollout.replay={args.replay}"] if getattr(args, "replay", None) else [])
 
 
 def _parser(recipe: Recipe, prog: str | None) -> argparse.ArgumentParser:
@@ -118,6 +124,9 @@ def _parser(recipe: Recipe, prog: str | None) -> argparse.ArgumentParser:
     for name, default in arguments(recipe).items():
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=int, metavar="N", help=f"{ARGUMENTS[name]}; {default} if not given")
+    if isinstance(cfg, RunConfig) and cfg.task == "grpo":
+        parser.add_argument("--record", action="store_true", help="keep the rollouts of every step (rollout.record)")
+        parser.add_argument("--replay", metavar="RUN", help="train on the rollouts of a recorded run (rollout.replay)")
     parser.add_argument("--print-config", action="store_true", help="print the resolved config and stop")
     parser.add_argument("--dry-run", action="store_true", help="check all that needs no GPU and stop")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from recipe_process import REPOSITORY, STAND_IN
 
 
@@ -60,3 +61,13 @@ def test_print_config_is_what_the_run_would_write(tmp_path):
     assert not (tmp_path / "a").exists()
     fleming("run", "recipes/sft_7b.py", "--tiny", f"run_dir={tmp_path}/a")
     assert (tmp_path / "a" / "config.yaml").read_text() == printed
+
+
+def test_flags_of_grpo_recipes_are_options(tmp_path):
+    printed = fleming(
+        "run", "recipes/grpo_stage1_7b.py", "--tiny", "--record", "--replay", f"{tmp_path}/earlier", "--print-config"
+    ).stdout
+    rollout = yaml.safe_load(printed)["rollout"]
+    assert rollout["record"] is True and rollout["replay"] == f"{tmp_path}/earlier"
+    refused = fleming("run", "recipes/sft_7b.py", "--record")
+    assert refused.returncode == 2 and "--record" in refused.stderr
