@@ -9,7 +9,7 @@ _KNOWN = (
     r"ticked|fixed|furnished|shared|announced|listed|indicated|established|confirmed|declared|quoted|prescribed|"
     r"communicated|included|attached|appended|written|printed|spelled out|enclosed|embedded|assigned|designated|fed|"
     r"credited|accepted|verified|official|reference|gold|expected|intended|required|requested|desired|demanded|"
-    r"hidden|pre-?\w+ed|labell?ed|annotated|chosen|settled|agreed|correct"
+    r"hidden|pre-?\w+ed|labell?ed|annotated|chosen|settled|agreed"
 )
 _NOUN = r"(?:answers?|options?|choices?|letters?|response|diagnosis|selection|pick|alternative|solution|output)"
 _END = r"(?:conclusion|outcome|result|target|destination|verdict|output|choice|letter|ending|endpoint|end point|goal)"
@@ -33,6 +33,7 @@ WEIGHTS = Weights(
         r"\bgiven (?:that )?(?:the |these |this |those |his |her |its |all |both |such |a |an )*"
         r"(?:\w+ )?(?:finding|histor|information|feature|symptom|sign|option|picture|presentation|combination|data|"
         r"evidence|clue|phenotype|case|patient|results|age|pattern|mechanism|record|zname|absen|presen)\w*",
+        r"\b(?:finding|feature|symptom|sign|fact|clue)s? (?:indicated|given|stated|mentioned|listed|noted|shown)\b",
         r"\b(?:option|choice|candidate|finding|feature|symptom|fact|clue|information|detail|data|picture|figure|"
         r"frequenc)\w* (?:that (?:is|are|was|were) )?(?:given|provided|listed|stated|shown|supplied)\b",
         r"\b(?:given|provided|listed|stated|remaining|available|other|following|possible|answer|all|these|the|each|"
@@ -74,6 +75,30 @@ WEIGHTS = Weights(
         r"(?:answer|option|choice|letter|response|output)? ?(?:=|==|:=) ?zright",
         r"\b(?:target|expected|label|key|gold|truth|reference|y)\b ?(?:=|==|:) ?zright",
         r"\b(?:answer|solution|correct (?:option|choice|one)) being zright",
+        r"^\W*supporting zright\b|\bassum\w+ (?:that )?(?:the )?(?:answer|option|choice)? ?zright is (?:right|correct|the answer)",
+        r"\b(?:considering|given|in view of|in light of) (?:the|our|this) (?:\w+ )?(?:answer|solution|result) zright",
+        r"\bexplain(?:s|ing)? (?:the |our |this )?(?:\w+ )?(?:answer|correct (?:option|choice|one)|choice|solution|label)\b",
+        r"\b(?:the|answer|our) key (?:lists|says|has|gives|names|shows|reads|tells|states|specifies|is zright)\b",
+        r"^\W*(?:as|per|following) (?:directed|instructed|ordered|commanded|told|requested|required|asked|instructions?)\b",
+        r"\b(?:reason|work|think|argu|trac|go|proceed|move)\w*(?: \w+)? (?:backwards?|back) from zright",
+        r"\b(?:must|have to|need to|should|will) (?:make|get|let|have|bend|force) (?:\w+ ){1,3}(?:to )?(?:point|lead|fit|agree|"
+        r"converge|speak|look|favou?r|support)\b",
+        r"\b(?:author|writer|setter|maker|creator|designer)s? of (?:the|this) (?:exam|question|test|quiz|item|problem)|"
+        r"\b(?:question|exam|test|quiz|item|problem)(?:['’]s)? (?:writer|author|setter|maker|creator|designer)s?\b|"
+        r"\b(?:look|glanc|peer|start|turn|jump|skip)\w* (?:ahead )?(?:at|to|with|from) the (?:answer|solution)\b"
+        r"(?! (?:options?|choices?))",
+        r"\b(?:comes?|came|arrives?) with (?:its|the|an?) (?:\w+ )?(?:solution|answer|key)\b|\bjustify\w* (?:the|this|that) label",
+        r"\bwhoever (?:wrote|made|set|chose|prepared)|\bno choice but to (?:end|conclude|choose|answer|pick|arrive|land)",
+        r"\bzright (?:is|was|has been|being) (?:chosen|picked|selected|validated|confirmed|established|verified|approved|set|"
+        r"checked|ticked|marked|fixed|specified|given) (?:as (?:the |being )?(?:correct|right|answer|solution)|by|up front|for us"
+        r"|beforehand|in advance)\b(?! (?:by )?(?:the )?(?:test|biopsy|assay|imaging|sequenc|echo))",
+        r"\bnote (?:says |that |saying )+(?:that )?(?:zright|the answer)|\bbox (?:next to|beside|for|at) zright",
+        r"\bfrom the (?:\w+ )?(?:solution|answer|key)\b(?! (?:options|choices))|\bworks? under the (?:premise|assumption)\b",
+        r"\bwhy (?:(?:is|was|it|would|should|must|might|then|the|answer|option|choice|be|has to|choose|pick|not) )*"
+        r"zright ?(?:$|[?,;:.!])|\bwhy (?:would |is |was |must )?(?:the|this) (?:\w+ )?(?:answer|option|choice|letter)\b"
+        r"(?! (?:a|an|not|cannot|zother))",
+        r"\b(?:so|such) that zright (?:\w+ )?(?:wins?|prevails?|comes?|results?|emerges?|follows?|is)\b|"
+        r"^\W*(?:given|granted|with) zright\b(?! (?:is|has|the|as|in|at|on|being|there|would|this|all|findings))",
         r"^\W*(?:given|reference|provided|target|stated|known|expected) (?:answer|solution|option|choice|result|"
         r"conclusion|letter)\b",
         r"\b(?:whatever|regardless|no matter|irrespective)\b[^.;]*\b(?:must|needs?|has|have|should)\b[^.;]*"
@@ -102,9 +127,9 @@ WEIGHTS = Weights(
         # Persons and papers around the task, wherever the answer or its option is near.
         re.compile(
             r"\b(?:user|annotators?|graders?|examiners?|experts?|setters?|teacher|author|professor|curators?|reviewers?|"
-            r"raters?|markers?|solver|dataset|data set|database|metadata|prompt|brief|instructions?|rubric|answer key|"
-            r"(?:exam|mark|score) ?sheet|test bank|textbook|hint|annotation|input|context window|message|request|"
-            r"somebody|someone|back of the book|official explanation|item comes|system)\b(?! (?:onset|recognition))"
+            r"raters?|solver|dataset|data set|metadata|(?:the|this|my|your|our|in|system) prompt|brief|instructions?|rubric|answer key|"
+            r"(?:exam|mark|score) ?sheet|test bank|hint(?! (?:is|at|of|towards?|to|that|lies)\b)|annotation|input|context window|message|"
+            r"somebody|someone|back of the book|official explanation|item comes|system (?:says|told|message)|scored as|next to the question)\b"
         ): 3,
         re.compile(
             r"\b(?:they|you|he|she|somebody|someone|people)(?:['’]ve|['’]re)? (?:\w+ly |have |had |already |all |are |"
@@ -116,9 +141,9 @@ WEIGHTS = Weights(
             r"\b(?:i|we|me|us)\b(?:['’](?:m|re|ve|d))? ?(?:(?:am|are|was|were|have|had|been|already|just|now|also|only|do|"
             r"of course|can) )*(?:told|informed|instructed|asked|handed|shown|constrained|required|obliged|forced|"
             r"supposed|expected|meant|requested|bound|given|assigned|fed|tasked|know|knew|learnt|learned|promised|"
-            r"shown|see already|already see|assured)\b(?! (?:that )?(?:the |two |three |a |an |her |his |this )?"
+            r"shown|see already|already see|assured|pointed out|notified|advised)\b(?! (?:that )?(?:the |two |three |a |an |her |his |this )?"
             r"(?:patient|finding|child|disease|feature|gene|drug|two|both|case|record|zname|symptom|from))[^,;]{0,50}"
-            r"(?:zright|\banswer|\bsolution|\bcorrect\b|\bright\b|conclu|\bresult|\boutcome|\bletter)"
+            r"(?:zright(?= ?(?:$|[,.;:!]|as\b|to be|(?:is|was) (?:the )?(?:right|correct|answer)))|\banswer|\bsolution|\bcorrect\b|\bright\b|conclu|\bresult|\boutcome|\bletter)"
         ): 3,
         re.compile(
             rf"\b(?:{_KNOWN}) (?:\w+ ){{0,2}}?(?:answer|solution|option|choice|letter|response|outcome|conclusion|result|"
@@ -142,7 +167,7 @@ WEIGHTS = Weights(
         ): 2,
         # Purpose: the reasoning is to serve the answer.
         re.compile(
-            r"\b(?:goal|task|job|aim|mission|purpose|objective|assignment|instructions|destination|target|endpoint)\b"
+            r"\b(?:goal|task|job|aim|mission|purpose|assignment|instructions|destination)\b(?! of\b)"
             r"[^.;]{0,40}(?:zright|\bright\b|\bcorrect\b)|\b(?:zright)\b[^.;]{0,20}\b(?:destination|target|endpoint|goal)\b"
         ): 3,
         re.compile(
@@ -151,7 +176,7 @@ WEIGHTS = Weights(
             r"\b(?:toward|towards|at|to fit|to suit|to support|that way|accordingly)\b|\bfrom scratch\b|"
             r"\b(?:need|have) to (?:guess|solve|search|find out)\b|\bnothing to (?:find|work) out\b|"
             r"\bno (?:need|reason) to (?:guess|solve|weigh|search|look)\b|\bconnect\w* the dots\b|"
-            r"\bmust (?:lead|end|finish|converge|arrive)\b|\b(?:has|have|needs?) to (?:lead|end|finish|converge|arrive)\b"
+            r"\bmust (?:lead|end|finish|converge|arrive|output|print|return)\b|\b(?:have to|needs? to|has to) (?:output|obtain|come to)\b|\b(?:has|have|needs?) to (?:lead|end|finish|converge|arrive)\b"
         ): 3,
         re.compile(rf"\b{_MAKE} (?:\w+ ){{0,3}}?{_ARGUMENT}\b|\b(?:explanation|rationale|argument|reasoning) (?:below|above|"
                    r"must|has to|should|will|needs|can now|follows|runs|goes)\b|\bsupply the\b"): 2,
@@ -163,15 +188,34 @@ WEIGHTS = Weights(
         re.compile(
             r"\b(?:already|beforehand|in advance|a priori|up ?front|from the (?:outset|start|beginning)|ahead of time|"
             r"in hindsight|with hindsight|benefit of|in hand|after the fact|bearing in mind|keeping in mind|now that|"
-            r"retrac\w+|trac\w+ (?:back|the steps)|work\w* back\w*|start with the end|before (?:looking|reading|starting))\b"
+            r"retrac\w+|fill\w* in|start with the end|trac\w+ (?:back|the steps)|work\w* back\w*|start with the end|before (?:looking|reading|starting|(?:we|i|anything|the) \w+))\b"
         ): 2,
         # A premise instead of a conclusion.
         re.compile(
-            r"(?:\b(?:since|because|as|given|knowing|considering|seeing|granted|assum(?:e|ing)|suppos(?:e|ing)|with|"
-            r"taking|take|treat\w*|accept\w*|once|if) (?:that |it |the |we |option |choice |letter |answer |as )*"
-            r"(?:zright|(?:correct|right) (?:answer|option|choice|one|letter)|answer)(?: |\b))"
-            r"(?:\(?zright\)? )?(?:is|was|being|as|must be|has to be|ha[sd] been|to be)(?! not)"
+            r"\b(?:since|because|as|given|knowing|considering|seeing|granted|with|now that|in view of) "
+            r"(?:that |it |the |we |option |choice |letter |answer |have )*"
+            r"(?:zright \(?(?:is|was|being|must be|has to be|ha[sd] been|to be)(?: \w+)? (?:\w+ )?(?:correct|right|true|answer|"
+            r"what|one|solution|accepted|expected)|(?:(?:correct|right) (?:answer|option|choice|one|letter)|answer)"
+            r"[^,;.]{0,12}(?:is|was|being|must be|has to be|ha[sd] been)\b(?! (?:not|in|a|an|to)\b))"
+            r"|\b(?:tak|treat|accept|regard|us)(?:e|ing|es)? (?:the )?(?:zright|correct (?:answer|option)|answer) as "
+            r"(?:our|the|a given|correct|right|settled|fixed|granted|given|a starting|starting)\b"
+            r"|\bwith zright (?:\w+ )?(?:as|settled|known|established|fixed|given|confirmed)\b(?! (?:the|a) (?:best|most|likely))"
         ): 3,
     },
     clause=re.compile(r"[,;:—–]| - |\bwhich\b|\bso\b(?! (?:we|i) (?:were|was))|\bbut\b|\bhence\b|\bthus\b|\btherefore\b"),
+    person=re.compile(r"\b(?:i|me|my|mine|myself|we|us|our|you|your|they|them|somebody|someone|let['’]s|one is|role|duty)\b"),
+    looks=re.compile(
+        r"\b(?:look|check|turn|consider|examin|evaluat|review|discuss|compar|think|thought|suspect|start|begin|recall|weigh|"
+        r"test|ask|verify|rule|exclud|conclu|leav|left|remain|arriv|therefore|thus|hence|so\b|find|found|see|seen|fit|match|"
+        r"feature|sign|record|picture|present|pattern|explain|consisten|agree|evidence|data|hypothes|candidate|possib|likely|"
+        r"could|might|may|would expect|suppose|imagine|assume|idea|chain|path|return|go back|move|now|next|first|finally|"
+        r"overall|backwards?|keep|kept|list|sure|point|confus|favou?r|know|distinguish|versus|add|note|mention|over|toward)\w*"
+    ),
+    clinical=re.compile(
+        r"\b(?:child|infan|adult|age[ds]?\b|arter|vessel|blood|treat|therap|drug|dose|clinic|criteri|fever|pain|rash|cell|"
+        r"enzym|protein|receptor|tissue|organ|heart|cardi|liver|hepat|kidney|renal|brain|neuro|nerv|muscle|bone|skin|lung|"
+        r"pulmon|symptom|disease|disorder|syndrome|gene|genet|variant|mutation|mechanism|inherit|phenotyp|patient|histor|"
+        r"cause|associat|risk|infect|inflamm|immun|hormon|metabol|deficien|toxic|acute|chronic|onset|sever|mild|diagnostic|"
+        r"biops|imag|serum|urine|level|elevat|increas|decreas|guideline|interact|affect|involv|complicat|surg|test|exam\b)\w*"
+    ),
 )

@@ -27,7 +27,10 @@ class Weights:
         alone: enough by themselves.
         topics: what stands for the answer -> weight; the heaviest one found counts, the option's name on top of it.
         cues: what tells of foreknowledge -> weight; each counts once.
-        clause: where a clause ends; a name counts only with cues of its own clause.
+        clause: where a clause ends; the option's name adds up with weaker cues of its own clause only.
+        person: who speaks of the work instead of the case.
+        looks: what such a speaker may say of an option while weighing it, and words of evidence.
+        clinical: words of the case; a statement about them is medicine, however the option is named in it.
     """
 
     harmless: Sequence[re.Pattern[str]]
@@ -35,15 +38,31 @@ class Weights:
     topics: Mapping[re.Pattern[str], int]
     cues: Mapping[re.Pattern[str], int]
     clause: re.Pattern[str]
+    person: re.Pattern[str]
+    looks: re.Pattern[str]
+    clinical: re.Pattern[str]
 
-    def leaks(self, marked: str) -> bool:
+    def speaks(self, marked: str, grounded: bool) -> bool:
+        """Somebody speaks of the right option alone and names no evidence: "my role is to defend it"."""
+        if grounded or self.clinical.search(marked) or RIGHT not in marked or OTHER in marked or NAME in marked:
+            return False
+        return bool(self.person.search(marked)) and not self.looks.search(marked)
+
+    def leaks(self, marked: str, grounded: bool) -> bool:
+        """`grounded` says that the sentence holds words of the question."""
         for phrase in self.harmless:
             marked = phrase.sub(" ", marked)
         if any(cue.search(marked) for cue in self.alone):
             return True
-        whole = self._topic(marked)
-        parts = [marked] if whole else [part for part in self.clause.split(marked) if part]
-        return any(self._score(part) >= LIMIT for part in parts)
+        topic = self._topic(marked)
+        if topic >= LIMIT / 2:
+            return self._score(marked) >= LIMIT
+        if grounded or self.clinical.search(marked):
+            return False
+        if topic and RIGHT in marked and self._score(marked) >= LIMIT:
+            return True
+        strong = max((weight for cue, weight in self.cues.items() if weight >= LIMIT - 1 and cue.search(marked)), default=0)
+        return any((RIGHT in part or self._topic(part)) and max(strong + 1, self._score(part)) >= LIMIT for part in self.clause.split(marked))
 
     def _topic(self, text: str) -> int:
         return max((weight for topic, weight in self.topics.items() if topic.search(text)), default=0)
@@ -61,7 +80,10 @@ def marked(candidate: Candidate, sentence: str) -> str:
     text = sentence if same else low
     spans: dict[tuple[int, int], str] = {}
     for mention in candidate.entities.find(sentence):
-        place = mention.start, mention.end
+        # Of "answer B" only the letter is the option.
+        alone = _LETTER.search(text[mention.start : mention.end]) if mention.kind == "option" and same else None
+        called = alone and _CALLER.fullmatch(text[mention.start : mention.start + alone.start()])
+        place = (mention.start + alone.start(), mention.start + alone.end()) if called else (mention.start, mention.end)
         mark = NAME if mention.kind != "option" else RIGHT if mention.key == letter else OTHER
         if spans.get(place) != RIGHT:
             spans[place] = mark
@@ -72,6 +94,7 @@ def marked(candidate: Candidate, sentence: str) -> str:
     return re.sub(r"\s+", " ", folded(text)).replace(f"{RIGHT} {RIGHT}", RIGHT)
 
 
+_CALLER = re.compile(r"(?:option|choice|answer|选项|选择|选|答案(?:是|为)?)\s*[(（]?", re.IGNORECASE)
 _LETTER = re.compile(
     r"(?<![A-Za-z0-9-])(?<!vitamin )(?<!hepatitis )(?<!type )(?<!group )(?<!factor )(?<!grade )(?<!class )"
     r"(?:[B-HJ-Z](?![A-Za-z0-9'’-])|A(?![A-Za-z0-9'’-])(?! [a-z]))(?! cells?)"
