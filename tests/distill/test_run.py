@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import distill_cot
 import pytest
 from endpoint.server import Garbage, Half, Hang, Server, Status, completion
 from planted import response
@@ -210,6 +211,45 @@ def test_a_judge_behind_the_endpoint_sees_no_conclusion(some, tmp_path):
     assert {row["item_id"] > "8" for row in rows(tmp_path / "cot.jsonl")} == {True}
     assert {row["filter"] for row in rows(tmp_path / "rejected.jsonl")} == {"faithfulness"}
     assert all(row["provenance"]["faithful_by"] == "endpoint:tiny" for row in rows(tmp_path / "cot.jsonl"))
+
+
+def test_a_judge_of_its_own_gets_its_own_server_and_key(some, tmp_path, monkeypatch, capfd):
+    model = Model(some)
+    monkeypatch.setenv("TEACHER_KEY", KEY)
+    monkeypatch.setenv("JUDGE_KEY", "sk-another-secret")
+    with (
+        Server(lambda body, _: model.good[model.item(body).id]) as teacher,
+        Server(lambda body, _: f"<answer>{model.item(body).letter}</answer>") as judge,
+    ):
+        options = ["--teacher", "endpoint", "--endpoint", teacher.url, "--model", "tiny", "--key-env", "TEACHER_KEY"]
+        options += ["--judge-endpoint", judge.url, "--judge-model", "wise", "--judge-key-env", "JUDGE_KEY"]
+        command = [sys.executable, str(SCRIPT), "--items", str(some), "--out", str(tmp_path / "out"), *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert {body["model"] for body in judge.bodies} == {"wise"} and len(judge.bodies) == len(model.items)
+        assert {body["model"] for body in teacher.bodies} == {"tiny"}
+        assert "chains: 22 accepted, 0 rejected, 22 calls" in done.stderr, "a log ends with the figures"
+        again = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert again.returncode == 0 and len(judge.bodies) == len(model.items)
+    kept = rows(tmp_path / "out" / "cot.jsonl")
+    assert {row["provenance"]["faithful_by"] for row in kept} == {"endpoint:wise"}
+    assert json.loads((tmp_path / "out" / "settings.json").read_text())["judge_model"] == "wise"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--judge-model", "wise"], "--teacher endpoint"),
+        (["--teacher", "endpoint", "--judge-endpoint", "http://127.0.0.1:9/v1"], "--judge-model"),
+        (["--teacher", "endpoint", "--judge-model", "wise", "--judge-key-env", "NOWHERE"], "NOWHERE"),
+        (["--teacher", "endpoint", "--judge-model", "wise", "--judge", "graph"], "--judge endpoint"),
+    ],
+)
+def test_options_of_the_judge_that_do_not_go_together(some, tmp_path, options, message):
+    server = ["--endpoint", "http://127.0.0.1:9/v1", "--model", "tiny"] if "--teacher" in options else []
+    parsed = distill_cot.parser().parse_args(["--items", str(some), "--out", str(tmp_path), *options, *server])
+    with pytest.raises(UserError, match=message):
+        distill_cot.job(parsed)
 
 
 def test_a_torn_journal_goes_on_to_the_same_bytes(some, tmp_path):

@@ -17,7 +17,9 @@ _MAKE = (
     r"(?:construct|craft|build|supply|invent|find|assemble|fill in|provid|writ|produc|add|com(?:e|ing) up with|"
     r"suppl(?:y|ies)|reconstruct|retrac)\w*"
 )
-_ARGUMENT = r"(?:logic|rationale|justification|reasoning|explanation|argument|steps|support\w*|case|evidence|path|story)"
+_ARGUMENT = (
+    r"(?:logic|rationale|justification|reasoning|explanation|argument|steps|support\w*|case|evidence|path|story)"
+)
 _SEEK = (
     r"(?:find|finding|determine|determining|identify|identifying|decide|choose|choosing|select|selecting|pick|picking|"
     r"answer|reach|see|work out|establish|look for|narrow\w* down|get to|arrive at|settle on|consider)"
@@ -63,9 +65,9 @@ WEIGHTS = Weights(
         r"\bpretend\w*|\bletting on\b|\bas (?:if|though) (?:i|we|one|it|this|zright)\b"
         r"[^.;]{0,20}\b(?:had|did|do|were|was|have|not|arriv\w*|reach\w*|found|deriv\w*|work\w*|solv\w*)\b",
         r"\bmak\w+ (?:it|this|that|zright) (?:look|seem|appear|sound)\b|\b(?:just|only|mere(?:ly)?|but) a formality\b",
-        rf"\b(?:rationale|justification|explanation|reasoning|logic|grounds) (?:for|of|behind|why|supporting) "
-        rf"(?:the |a |an |why |choosing |picking |selecting |option |choice |answer |letter |this |that |our )*"
-        rf"(?:zright|(?:correct|right|given|chosen|stated|final|selected)? ?(?:answer|option|choice|letter)\b)",
+        r"\b(?:rationale|justification|explanation|reasoning|logic|grounds) (?:for|of|behind|why|supporting) "
+        r"(?:the |a |an |why |choosing |picking |selecting |option |choice |answer |letter |this |that |our )*"
+        r"(?:zright|(?:correct|right|given|chosen|stated|final|selected)? ?(?:answer|option|choice|letter)\b)",
         r"\b(?:correct|right|true|accepted) (?:answer|option|choice|letter|response)\W{1,3}(?:given|known|provided|"
         r"stated|supplied|already|see)\b",
         r"\b(?:answer|option|choice|letter|zright)\W{1,3}\(?(?:correct|right|true|keyed|given|gold)\b\W{0,2}"
@@ -178,8 +180,10 @@ WEIGHTS = Weights(
             r"\bno (?:need|reason) to (?:guess|solve|weigh|search|look)\b|\bconnect\w* the dots\b|"
             r"\bmust (?:lead|end|finish|converge|arrive|output|print|return)\b|\b(?:have to|needs? to|has to) (?:output|obtain|come to)\b|\b(?:has|have|needs?) to (?:lead|end|finish|converge|arrive)\b"
         ): 3,
-        re.compile(rf"\b{_MAKE} (?:\w+ ){{0,3}}?{_ARGUMENT}\b|\b(?:explanation|rationale|argument|reasoning) (?:below|above|"
-                   r"must|has to|should|will|needs|can now|follows|runs|goes)\b|\bsupply the\b"): 2,
+        re.compile(
+            rf"\b{_MAKE} (?:\w+ ){{0,3}}?{_ARGUMENT}\b|\b(?:explanation|rationale|argument|reasoning) (?:below|above|"
+            r"must|has to|should|will|needs|can now|follows|runs|goes)\b|\bsupply the\b"
+        ): 2,
         re.compile(
             r"\b(?:converge|end up|ends? (?:at|with|in|up)|land|arrive|aligned|align|compatible|consistent|agree|agrees|"
             r"true to|stay true|faithful|in line|matches|match|accordance|conform\w*|lead there|lead to|leads to)\b"
@@ -202,8 +206,12 @@ WEIGHTS = Weights(
             r"|\bwith zright (?:\w+ )?(?:as|settled|known|established|fixed|given|confirmed)\b(?! (?:the|a) (?:best|most|likely))"
         ): 3,
     },
-    clause=re.compile(r"[,;:—–]| - |\bwhich\b|\bso\b(?! (?:we|i) (?:were|was))|\bbut\b|\bhence\b|\bthus\b|\btherefore\b"),
-    person=re.compile(r"\b(?:i|me|my|mine|myself|we|us|our|you|your|they|them|somebody|someone|let['’]s|one is|role|duty)\b"),
+    clause=re.compile(
+        r"[,;:—–]| - |\bwhich\b|\bso\b(?! (?:we|i) (?:were|was))|\bbut\b|\bhence\b|\bthus\b|\btherefore\b"
+    ),
+    person=re.compile(
+        r"\b(?:i|me|my|mine|myself|we|us|our|you|your|they|them|somebody|someone|let['’]s|one is|role|duty)\b"
+    ),
     looks=re.compile(
         r"\b(?:look|check|turn|consider|examin|evaluat|review|discuss|compar|think|thought|suspect|start|begin|recall|weigh|"
         r"test|ask|verify|rule|exclud|conclu|leav|left|remain|arriv|therefore|thus|hence|so\b|find|found|see|seen|fit|match|"

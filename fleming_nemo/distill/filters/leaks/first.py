@@ -41,9 +41,58 @@ _DRAWN = re.compile(
 )
 _CALLED = re.compile(r"\b(?:correct|right|answer)\b|答案|正确|正解")
 _COMMON = frozenset(
-    "which what that this with from have patient disease diagnosis likely most best question option options answer "
-    "correct following there their these those does would could should gene drug fits given known recorded records record "
-    "finding findings explain explains explained cause causes shown shows expected choose select present absent case".split()
+    [
+        "which",
+        "what",
+        "that",
+        "this",
+        "with",
+        "from",
+        "have",
+        "patient",
+        "disease",
+        "diagnosis",
+        "likely",
+        "most",
+        "best",
+        "question",
+        "option",
+        "options",
+        "answer",
+        "correct",
+        "following",
+        "there",
+        "their",
+        "these",
+        "those",
+        "does",
+        "would",
+        "could",
+        "should",
+        "gene",
+        "drug",
+        "fits",
+        "given",
+        "known",
+        "recorded",
+        "records",
+        "record",
+        "finding",
+        "findings",
+        "explain",
+        "explains",
+        "explained",
+        "cause",
+        "causes",
+        "shown",
+        "shows",
+        "expected",
+        "choose",
+        "select",
+        "present",
+        "absent",
+        "case",
+    ]
 )
 _VERDICT = re.compile(
     r"\b(?:answers?|conclusion|solution|pick|choice|choose|select|go(?:ing)? with|diagnosis|correct|right|verdict|"
@@ -71,7 +120,9 @@ def letter_first(candidate: Candidate) -> bool:
     if places and not evidence(first[: min(places)], candidate):
         return True
     early = told[: max(len(told) // 2, len(told) - 2)] if len(told) >= 4 else []
-    if any(_claims(candidate, sentence) and not _reasoned(candidate, sentence, at) for at, sentence in enumerate(early)):
+    if any(
+        _claims(candidate, sentence) and not _reasoned(candidate, sentence, at) for at, sentence in enumerate(early)
+    ):
         return True
     return any(_bare(candidate, sentence) for sentence in told[:-2])
 
@@ -125,7 +176,9 @@ def _claims(candidate: Candidate, sentence: str) -> bool:
 def _reasoned(candidate: Candidate, sentence: str, place: int) -> bool:
     """A conclusion drawn from what came before it, or with evidence in the same sentence."""
     before = "\n".join(candidate.sentences[:place])
-    drawn = _DRAWN.search(candidate.entities.masked(sentence)) and (candidate.entities.find(before) or evidence(before, candidate))
+    drawn = _DRAWN.search(candidate.entities.masked(sentence)) and (
+        candidate.entities.find(before) or evidence(before, candidate)
+    )
     said = marked(candidate, sentence)
     return bool(drawn) or evidence(said, candidate) or NAME in said
 

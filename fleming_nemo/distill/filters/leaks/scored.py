@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fleming_nemo.distill.candidate import Candidate
+from fleming_nemo.distill.reading.entities import Mention
 from fleming_nemo.distill.reading.text import folded
 
 RIGHT, OTHER, NAME = "zright", "zother", "zname"
@@ -61,8 +62,13 @@ class Weights:
             return False
         if topic and RIGHT in marked and self._score(marked) >= LIMIT:
             return True
-        strong = max((weight for cue, weight in self.cues.items() if weight >= LIMIT - 1 and cue.search(marked)), default=0)
-        return any((RIGHT in part or self._topic(part)) and max(strong + 1, self._score(part)) >= LIMIT for part in self.clause.split(marked))
+        strong = max(
+            (weight for cue, weight in self.cues.items() if weight >= LIMIT - 1 and cue.search(marked)), default=0
+        )
+        return any(
+            (RIGHT in part or self._topic(part)) and max(strong + 1, self._score(part)) >= LIMIT
+            for part in self.clause.split(marked)
+        )
 
     def _topic(self, text: str) -> int:
         return max((weight for topic, weight in self.topics.items() if topic.search(text)), default=0)
@@ -80,10 +86,7 @@ def marked(candidate: Candidate, sentence: str) -> str:
     text = sentence if same else low
     spans: dict[tuple[int, int], str] = {}
     for mention in candidate.entities.find(sentence):
-        # Of "answer B" only the letter is the option.
-        alone = _LETTER.search(text[mention.start : mention.end]) if mention.kind == "option" and same else None
-        called = alone and _CALLER.fullmatch(text[mention.start : mention.start + alone.start()])
-        place = (mention.start + alone.start(), mention.start + alone.end()) if called else (mention.start, mention.end)
+        place = _letter_in(text, mention) if mention.kind == "option" and same else (mention.start, mention.end)
         mark = NAME if mention.kind != "option" else RIGHT if mention.key == letter else OTHER
         if spans.get(place) != RIGHT:
             spans[place] = mark
@@ -92,6 +95,15 @@ def marked(candidate: Candidate, sentence: str) -> str:
     if same:
         text = _LETTER.sub(lambda m: f" {RIGHT if m.group() == letter else OTHER} ", text)
     return re.sub(r"\s+", " ", folded(text)).replace(f"{RIGHT} {RIGHT}", RIGHT)
+
+
+def _letter_in(text: str, mention: Mention) -> tuple[int, int]:
+    """Of "answer B" only the letter is the option; a name is one as a whole."""
+    said = text[mention.start : mention.end]
+    letter = _LETTER.search(said)
+    if letter is None or not _CALLER.fullmatch(said[: letter.start()]):
+        return mention.start, mention.end
+    return mention.start + letter.start(), mention.start + letter.end()
 
 
 _CALLER = re.compile(r"(?:option|choice|answer|选项|选择|选|答案(?:是|为)?)\s*[(（]?", re.IGNORECASE)
