@@ -91,6 +91,7 @@ def _stem(word: str) -> str:
 def _singled_out(candidate: Candidate, proof: Proof, body: str) -> str | None:
     """The option that the body speaks for most: named without denial counts for it, denied or struck out against it."""
     score = dict.fromkeys([proof.letter, *(rival.letter for rival in proof.rivals)], 0)
+    present = {clue.text for clue in proof.clues if clue.present}
     for sentence in sentences(body):
         found = stances(sentence, candidate.entities)
         letters = {s.mention.key for s in found if s.mention.kind == "option"}
@@ -98,7 +99,7 @@ def _singled_out(candidate: Candidate, proof: Proof, body: str) -> str | None:
             continue
         bare = candidate.entities.masked(sentence)
         struck = excludes(bare) or bool(_OTHERS.search(bare))
-        lacking = any(s.denied for s in found if s.mention.kind == "clue")
+        lacking = any(s.denied for s in found if s.mention.kind == "clue" and s.mention.key in present)
         for letter in letters:
             own = [s for s in found if s.mention.kind == "option" and s.mention.key == letter]
             against = struck or lacking or any(s.denied for s in own)

@@ -23,7 +23,7 @@ def corpus(tmp_path_factory):
     """File of a few hundred synthetic questions, a third of them Chinese."""
     out = tmp_path_factory.mktemp("rods")
     kg = invented_graph.write(tmp_path_factory.mktemp("kg"))
-    build(Settings(str(kg), 330, shard_size=110, chinese=0.4), out)
+    build(Settings(str(kg), 240, shard_size=120, chinese=0.4), out)
     return out / "items_sft.jsonl"
 
 

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from planted import KINDS, plant, response
+from planted import HELD_OUT, KINDS, plant, response
 
 from fleming_nemo.data.items import QAItem
 from fleming_nemo.distill.candidate import Candidate
@@ -26,6 +26,17 @@ def test_planted_rationales_are_found_and_good_ones_let_pass(chains, kind, langu
     found = sum(objects(name, chain.item, text) is not None for chain, text in planted)
     alarms = sum(objects(name, chain.item, chain.text) is not None for chain in clean)
     assert found / len(planted) >= 0.95 and found / (found + alarms) >= 0.95, (found, alarms)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_leaks_in_words_that_were_not_tuned_on(chains, language):
+    clean = [c for c in chains if c.language == language]
+    rng = random.Random(4)
+    said = [(leak_of, w) for leak_of, words in HELD_OUT.items() for w in words[language] for _ in range(2)]
+    found = sum(
+        objects("leak", c.item, leak_of(c, w, rng)) is not None for leak_of, w in said for c in [rng.choice(clean)]
+    )
+    assert found / len(said) >= 0.9, found / len(said)
 
 
 QUESTION = QAItem(

@@ -162,7 +162,7 @@ WEIGHTS = Weights(
             r"end up|land)\b"
         ): 3,
         re.compile(
-            r"\b(?:given|provided|stated|specified|written|known|indicated|included|determined|settled|fixed|listed|"
+            r"\b(?:given(?! (?:the|that|this|these|those|his|her|how|its|all|such)\b)|provided|stated|specified|written|known|indicated|included|determined|settled|fixed|listed|"
             r"attached|verified|confirmed|official\w*|reference|required|requested|demanded|demands|expected|intended|"
             r"declared|announced|established|chosen|set|agreed|shown|mentioned|reported|noted|"
             r"identified|decided|hidden|(?:shown|given) above|says|tells|said|reads|presupposed|granted|assumed)\b"
