@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     text = "server of a judge of its own (default: the teacher's); then --judge-model is needed"
     parser.add_argument("--judge-endpoint", metavar="URL", help=text)
     parser.add_argument("--judge-model", metavar="NAME", help="model that judges (default: the teacher's)")
-    text = "environment variable that holds the judge's key (default: the teacher's key on the teacher's server, else none)"
+    text = "environment variable with the judge's key (default: the teacher's, if it is the same server)"
     parser.add_argument("--judge-key-env", metavar="NAME", help=text)
     parser.add_argument("--max-tokens", type=int, default=4096, help="of one reply (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of styles and refinements (default: %(default)s)")

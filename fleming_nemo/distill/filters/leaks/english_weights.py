@@ -45,12 +45,16 @@ WEIGHTS = Weights(
         rf"(?:{_NOUN}|one|question)(?: is| are)?(?: (?:the )?(?:correct|right|best))?",
         r"\b(?:which|what|whether) (?:option|choice|answer|letter|one|of the \w+|of them)(?: is| could be| must be)?"
         r"(?: the)? (?:correct|right|best)?",
-        r"\b(?:correct|right|final|best|true)? ?(?:answer|diagnosis|option|solution|choice) (?:must|has to|should|would|"
+        r"\b(?:correct|right|final|best|true)? ?(?:answer|diagnosis|option|solution|choice) (?:must|has to|should|"
+        r"would|"
         r"will|needs to|can|could|may|might|cannot)(?: \w+ly| therefore| also)? (?:be (?:a|an|one|in|among|found|able)"
         r"|explain|cover|account|include|share|lie|have|match|fit|satisfy|show|name|interact|cause|come|rest|depend)",
-        r"\b(?:answer|solution|choice) (?:lies|hinges|depends|rests|turns|comes down|follows|requires|to this puzzle)\b",
-        r"\bknown (?:to|for|as|in|association|interaction|cause|gene|variant|mechanism|feature|record|frequenc|from)\w*",
-        r"\b(?:is|are|was) (?:known|recorded|listed|reported|expected|found|seen|described|noted) (?:to|in|for|with|among)\b",
+        r"\b(?:answer|solution|choice) (?:lies|hinges|depends|rests|turns|comes down|follows|requires|"
+        r"to this puzzle)\b",
+        r"\bknown (?:to|for|as|in|association|interaction|cause|gene|variant|mechanism|feature|record|frequenc|"
+        r"from)\w*",
+        r"\b(?:is|are|was) (?:known|recorded|listed|reported|expected|found|seen|described|noted) (?:to|in|for|with|"
+        r"among)\b",
         r"\b(?:take|taking|assum\w+|suppos\w+|consider\w*|with) zright (?:as|to be|were)[^,;.]*"
         r"\b(?:hypothes|candidate|possib|idea|example|working)\w*",
         r"\bgold standard (?:for|in|of) (?:the )?(?:diagnos|test|treat|confirm)\w*",
@@ -59,7 +63,8 @@ WEIGHTS = Weights(
     ),
     alone=_all(
         r"\bback-?fill\w*|\bretro-?fit\w*|\breverse[- ]engineer\w*|\bpost[- ]?hoc\b|\bex post\b|\brationali[sz]\w+",
-        r"\bpeek\w*|\bcheat\w*|\bspoil(?:er|ed)\b|\bleaked\b|\bcrib\b|\bpredetermined\b|\bpreordained\b|\bpre-?filled\b",
+        r"\bpeek\w*|\bcheat\w*|\bspoil(?:er|ed)\b|\bleaked\b|\bcrib\b|\bpredetermined\b|\bpreordained\b|"
+        r"\bpre-?filled\b",
         r"\b(?:answer|solution|marking|official) (?:key|sheet|field|book|scheme|guide|manual|column|line|slot|entry)\b",
         r"\b(?:ground[- ]truth|gold(?:en)? (?:label|answer|choice|option|letter|response))\b",
         r"\bpretend\w*|\bletting on\b|\bas (?:if|though) (?:i|we|one|it|this|zright)\b"
@@ -77,27 +82,37 @@ WEIGHTS = Weights(
         r"(?:answer|option|choice|letter|response|output)? ?(?:=|==|:=) ?zright",
         r"\b(?:target|expected|label|key|gold|truth|reference|y)\b ?(?:=|==|:) ?zright",
         r"\b(?:answer|solution|correct (?:option|choice|one)) being zright",
-        r"^\W*supporting zright\b|\bassum\w+ (?:that )?(?:the )?(?:answer|option|choice)? ?zright is (?:right|correct|the answer)",
+        r"^\W*supporting zright\b|\bassum\w+ (?:that )?(?:the )?(?:answer|option|choice)? ?zright is (?:right|"
+        r"correct|the answer)",
         r"\b(?:considering|given|in view of|in light of) (?:the|our|this) (?:\w+ )?(?:answer|solution|result) zright",
-        r"\bexplain(?:s|ing)? (?:the |our |this )?(?:\w+ )?(?:answer|correct (?:option|choice|one)|choice|solution|label)\b",
+        r"\bexplain(?:s|ing)? (?:the |our |this )?(?:\w+ )?(?:answer|correct (?:option|choice|one)|choice|solution|"
+        r"label)\b",
         r"\b(?:the|answer|our) key (?:lists|says|has|gives|names|shows|reads|tells|states|specifies|is zright)\b",
-        r"^\W*(?:as|per|following) (?:directed|instructed|ordered|commanded|told|requested|required|asked|instructions?)\b",
+        r"^\W*(?:as|per|following) (?:directed|instructed|ordered|commanded|told|requested|required|asked|"
+        r"instructions?)\b",
         r"\b(?:reason|work|think|argu|trac|go|proceed|move)\w*(?: \w+)? (?:backwards?|back) from zright",
-        r"\b(?:must|have to|need to|should|will) (?:make|get|let|have|bend|force) (?:\w+ ){1,3}(?:to )?(?:point|lead|fit|agree|"
+        r"\b(?:must|have to|need to|should|will) (?:make|get|let|have|bend|force) (?:\w+ ){1,3}(?:to )?(?:point|lead|"
+        r"fit|agree|"
         r"converge|speak|look|favou?r|support)\b",
         r"\b(?:author|writer|setter|maker|creator|designer)s? of (?:the|this) (?:exam|question|test|quiz|item|problem)|"
         r"\b(?:question|exam|test|quiz|item|problem)(?:['’]s)? (?:writer|author|setter|maker|creator|designer)s?\b|"
         r"\b(?:look|glanc|peer|start|turn|jump|skip)\w* (?:ahead )?(?:at|to|with|from) the (?:answer|solution)\b"
         r"(?! (?:options?|choices?))",
-        r"\b(?:comes?|came|arrives?) with (?:its|the|an?) (?:\w+ )?(?:solution|answer|key)\b|\bjustify\w* (?:the|this|that) label",
-        r"\bwhoever (?:wrote|made|set|chose|prepared)|\bno choice but to (?:end|conclude|choose|answer|pick|arrive|land)",
-        r"\bzright (?:is|was|has been|being) (?:chosen|picked|selected|validated|confirmed|established|verified|approved|set|"
-        r"checked|ticked|marked|fixed|specified|given) (?:as (?:the |being )?(?:correct|right|answer|solution)|by|up front|for us"
+        r"\b(?:comes?|came|arrives?) with (?:its|the|an?) (?:\w+ )?(?:solution|answer|key)\b|\bjustify\w* (?:the|"
+        r"this|that) label",
+        r"\bwhoever (?:wrote|made|set|chose|prepared)|\bno choice but to (?:end|conclude|choose|answer|pick|arrive|"
+        r"land)",
+        r"\bzright (?:is|was|has been|being) (?:chosen|picked|selected|validated|confirmed|established|verified|"
+        r"approved|set|"
+        r"checked|ticked|marked|fixed|specified|given) (?:as (?:the |being )?(?:correct|right|answer|solution)|by|"
+        r"up front|for us"
         r"|beforehand|in advance)\b(?! (?:by )?(?:the )?(?:test|biopsy|assay|imaging|sequenc|echo))",
         r"\bnote (?:says |that |saying )+(?:that )?(?:zright|the answer)|\bbox (?:next to|beside|for|at) zright",
-        r"\bfrom the (?:\w+ )?(?:solution|answer|key)\b(?! (?:options|choices))|\bworks? under the (?:premise|assumption)\b",
+        r"\bfrom the (?:\w+ )?(?:solution|answer|key)\b(?! (?:options|choices))|\bworks? under the (?:premise|"
+        r"assumption)\b",
         r"\bwhy (?:(?:is|was|it|would|should|must|might|then|the|answer|option|choice|be|has to|choose|pick|not) )*"
-        r"zright ?(?:$|[?,;:.!])|\bwhy (?:would |is |was |must )?(?:the|this) (?:\w+ )?(?:answer|option|choice|letter)\b"
+        r"zright ?(?:$|[?,;:.!])|\bwhy (?:would |is |was |must )?(?:the|this) (?:\w+ )?(?:answer|option|choice|"
+        r"letter)\b"
         r"(?! (?:a|an|not|cannot|zother))",
         r"\b(?:so|such) that zright (?:\w+ )?(?:wins?|prevails?|comes?|results?|emerges?|follows?|is)\b|"
         r"^\W*(?:given|granted|with) zright\b(?! (?:is|has|the|as|in|at|on|being|there|would|this|all|findings))",
@@ -128,10 +143,14 @@ WEIGHTS = Weights(
     cues={
         # Persons and papers around the task, wherever the answer or its option is near.
         re.compile(
-            r"\b(?:user|annotators?|graders?|examiners?|experts?|setters?|teacher|author|professor|curators?|reviewers?|"
-            r"raters?|solver|dataset|data set|metadata|(?:the|this|my|your|our|in|system) prompt|brief|instructions?|rubric|answer key|"
-            r"(?:exam|mark|score) ?sheet|test bank|hint(?! (?:is|at|of|towards?|to|that|lies)\b)|annotation|input|context window|message|"
-            r"somebody|someone|back of the book|official explanation|item comes|system (?:says|told|message)|scored as|next to the question)\b"
+            r"\b(?:user|annotators?|graders?|examiners?|experts?|setters?|teacher|author|professor|curators?|"
+            r"reviewers?|"
+            r"raters?|solver|dataset|data set|metadata|(?:the|this|my|your|our|in|system) prompt|brief|instructions?|"
+            r"rubric|answer key|"
+            r"(?:exam|mark|score) ?sheet|test bank|hint(?! (?:is|at|of|towards?|to|that|lies)\b)|annotation|input|"
+            r"context window|message|"
+            r"somebody|someone|back of the book|official explanation|item comes|system (?:says|told|message)|"
+            r"scored as|next to the question)\b"
         ): 3,
         re.compile(
             r"\b(?:they|you|he|she|somebody|someone|people)(?:['’]ve|['’]re)? (?:\w+ly |have |had |already |all |are |"
@@ -140,15 +159,19 @@ WEIGHTS = Weights(
         ): 3,
         # Being told or bound: only right beside the answer or its option.
         re.compile(
-            r"\b(?:i|we|me|us)\b(?:['’](?:m|re|ve|d))? ?(?:(?:am|are|was|were|have|had|been|already|just|now|also|only|do|"
+            r"\b(?:i|we|me|us)\b(?:['’](?:m|re|ve|d))? ?(?:(?:am|are|was|were|have|had|been|already|just|now|also|"
+            r"only|do|"
             r"of course|can) )*(?:told|informed|instructed|asked|handed|shown|constrained|required|obliged|forced|"
             r"supposed|expected|meant|requested|bound|given|assigned|fed|tasked|know|knew|learnt|learned|promised|"
-            r"shown|see already|already see|assured|pointed out|notified|advised)\b(?! (?:that )?(?:the |two |three |a |an |her |his |this )?"
+            r"shown|see already|already see|assured|pointed out|notified|advised)\b(?! (?:that )?(?:the |two |three |"
+            r"a |an |her |his |this )?"
             r"(?:patient|finding|child|disease|feature|gene|drug|two|both|case|record|zname|symptom|from))[^,;]{0,50}"
-            r"(?:zright(?= ?(?:$|[,.;:!]|as\b|to be|(?:is|was) (?:the )?(?:right|correct|answer)))|\banswer|\bsolution|\bcorrect\b|\bright\b|conclu|\bresult|\boutcome|\bletter)"
+            r"(?:zright(?= ?(?:$|[,.;:!]|as\b|to be|(?:is|was) (?:the )?(?:right|correct|answer)))|\banswer|"
+            r"\bsolution|\bcorrect\b|\bright\b|conclu|\bresult|\boutcome|\bletter)"
         ): 3,
         re.compile(
-            rf"\b(?:{_KNOWN}) (?:\w+ ){{0,2}}?(?:answer|solution|option|choice|letter|response|outcome|conclusion|result|"
+            rf"\b(?:{_KNOWN}) (?:\w+ ){{0,2}}?(?:answer|solution|option|choice|letter|response|outcome|conclusion|"
+            rf"result|"
             r"diagnosis|target|output|selection|pick|verdict|explanation)\b(?! (?:options|choices))"
         ): 1,
         re.compile(
@@ -162,7 +185,8 @@ WEIGHTS = Weights(
             r"end up|land)\b"
         ): 3,
         re.compile(
-            r"\b(?:given(?! (?:the|that|this|these|those|his|her|how|its|all|such)\b)|provided|stated|specified|written|known|indicated|included|determined|settled|fixed|listed|"
+            r"\b(?:given(?! (?:the|that|this|these|those|his|her|how|its|all|such)\b)|provided|stated|specified|"
+            r"written|known|indicated|included|determined|settled|fixed|listed|"
             r"attached|verified|confirmed|official\w*|reference|required|requested|demanded|demands|expected|intended|"
             r"declared|announced|established|chosen|set|agreed|shown|mentioned|reported|noted|"
             r"identified|decided|hidden|(?:shown|given) above|says|tells|said|reads|presupposed|granted|assumed)\b"
@@ -170,7 +194,8 @@ WEIGHTS = Weights(
         # Purpose: the reasoning is to serve the answer.
         re.compile(
             r"\b(?:goal|task|job|aim|mission|purpose|assignment|instructions|destination)\b(?! of\b)"
-            r"[^.;]{0,40}(?:zright|\bright\b|\bcorrect\b)|\b(?:zright)\b[^.;]{0,20}\b(?:destination|target|endpoint|goal)\b"
+            r"[^.;]{0,40}(?:zright|\bright\b|\bcorrect\b)|\b(?:zright)\b[^.;]{0,20}\b(?:destination|target|endpoint|"
+            r"goal)\b"
         ): 3,
         re.compile(
             r"\bjustif(?:y|ies|ied|ying)\b|\bvindicat\w+|\bnon-?negotiable\b|\bbe made (?:plausible|to fit)\b|"
@@ -178,32 +203,37 @@ WEIGHTS = Weights(
             r"\b(?:toward|towards|at|to fit|to suit|to support|that way|accordingly)\b|\bfrom scratch\b|"
             r"\b(?:need|have) to (?:guess|solve|search|find out)\b|\bnothing to (?:find|work) out\b|"
             r"\bno (?:need|reason) to (?:guess|solve|weigh|search|look)\b|\bconnect\w* the dots\b|"
-            r"\bmust (?:lead|end|finish|converge|arrive|output|print|return)\b|\b(?:have to|needs? to|has to) (?:output|obtain|come to)\b|\b(?:has|have|needs?) to (?:lead|end|finish|converge|arrive)\b"
+            r"\bmust (?:lead|end|finish|converge|arrive|output|print|return)\b|\b(?:have to|needs? to|"
+            r"has to) (?:output|obtain|come to)\b|\b(?:has|have|needs?) to (?:lead|end|finish|converge|arrive)\b"
         ): 3,
         re.compile(
             rf"\b{_MAKE} (?:\w+ ){{0,3}}?{_ARGUMENT}\b|\b(?:explanation|rationale|argument|reasoning) (?:below|above|"
             r"must|has to|should|will|needs|can now|follows|runs|goes)\b|\bsupply the\b"
         ): 2,
         re.compile(
-            r"\b(?:converge|end up|ends? (?:at|with|in|up)|land|arrive|aligned|align|compatible|consistent|agree|agrees|"
+            r"\b(?:converge|end up|ends? (?:at|with|in|up)|land|arrive|aligned|align|compatible|consistent|agree|"
+            r"agrees|"
             r"true to|stay true|faithful|in line|matches|match|accordance|conform\w*|lead there|lead to|leads to)\b"
         ): 1,
         # Time: before the evidence, or back from the end.
         re.compile(
             r"\b(?:already|beforehand|in advance|a priori|up ?front|from the (?:outset|start|beginning)|ahead of time|"
             r"in hindsight|with hindsight|benefit of|in hand|after the fact|bearing in mind|keeping in mind|now that|"
-            r"retrac\w+|fill\w* in|start with the end|trac\w+ (?:back|the steps)|work\w* back\w*|start with the end|before (?:looking|reading|starting|(?:we|i|anything|the) \w+))\b"
+            r"retrac\w+|fill\w* in|start with the end|trac\w+ (?:back|the steps)|work\w* back\w*|start with the end|"
+            r"before (?:looking|reading|starting|(?:we|i|anything|the) \w+))\b"
         ): 2,
         # A premise instead of a conclusion.
         re.compile(
             r"\b(?:since|because|as|given|knowing|considering|seeing|granted|with|now that|in view of) "
             r"(?:that |it |the |we |option |choice |letter |answer |have )*"
-            r"(?:zright \(?(?:is|was|being|must be|has to be|ha[sd] been|to be)(?: \w+)? (?:\w+ )?(?:correct|right|true|answer|"
+            r"(?:zright \(?(?:is|was|being|must be|has to be|ha[sd] been|to be)(?: \w+)? (?:\w+ )?(?:correct|right|"
+            r"true|answer|"
             r"what|one|solution|accepted|expected)|(?:(?:correct|right) (?:answer|option|choice|one|letter)|answer)"
             r"[^,;.]{0,12}(?:is|was|being|must be|has to be|ha[sd] been)\b(?! (?:not|in|a|an|to)\b))"
             r"|\b(?:tak|treat|accept|regard|us)(?:e|ing|es)? (?:the )?(?:zright|correct (?:answer|option)|answer) as "
             r"(?:our|the|a given|correct|right|settled|fixed|granted|given|a starting|starting)\b"
-            r"|\bwith zright (?:\w+ )?(?:as|settled|known|established|fixed|given|confirmed)\b(?! (?:the|a) (?:best|most|likely))"
+            r"|\bwith zright (?:\w+ )?(?:as|settled|known|established|fixed|given|confirmed)\b(?! (?:the|a) (?:best|"
+            r"most|likely))"
         ): 3,
     },
     clause=re.compile(
@@ -213,17 +243,27 @@ WEIGHTS = Weights(
         r"\b(?:i|me|my|mine|myself|we|us|our|you|your|they|them|somebody|someone|let['’]s|one is|role|duty)\b"
     ),
     looks=re.compile(
-        r"\b(?:look|check|turn|consider|examin|evaluat|review|discuss|compar|think|thought|suspect|start|begin|recall|weigh|"
-        r"test|ask|verify|rule|exclud|conclu|leav|left|remain|arriv|therefore|thus|hence|so\b|find|found|see|seen|fit|match|"
-        r"feature|sign|record|picture|present|pattern|explain|consisten|agree|evidence|data|hypothes|candidate|possib|likely|"
-        r"could|might|may|would expect|suppose|imagine|assume|idea|chain|path|return|go back|move|now|next|first|finally|"
-        r"overall|backwards?|keep|kept|list|sure|point|confus|favou?r|know|distinguish|versus|add|note|mention|over|toward)\w*"
+        r"\b(?:look|check|turn|consider|examin|evaluat|review|discuss|compar|think|thought|suspect|start|begin|"
+        r"recall|weigh|"
+        r"test|ask|verify|rule|exclud|conclu|leav|left|remain|arriv|therefore|thus|hence|so\b|find|found|see|seen|"
+        r"fit|match|"
+        r"feature|sign|record|picture|present|pattern|explain|consisten|agree|evidence|data|hypothes|candidate|"
+        r"possib|likely|"
+        r"could|might|may|would expect|suppose|imagine|assume|idea|chain|path|return|go back|move|now|next|first|"
+        r"finally|"
+        r"overall|backwards?|keep|kept|list|sure|point|confus|favou?r|know|distinguish|versus|add|note|mention|over|"
+        r"toward)\w*"
     ),
     clinical=re.compile(
-        r"\b(?:child|infan|adult|age[ds]?\b|arter|vessel|blood|treat|therap|drug|dose|clinic|criteri|fever|pain|rash|cell|"
-        r"enzym|protein|receptor|tissue|organ|heart|cardi|liver|hepat|kidney|renal|brain|neuro|nerv|muscle|bone|skin|lung|"
-        r"pulmon|symptom|disease|disorder|syndrome|gene|genet|variant|mutation|mechanism|inherit|phenotyp|patient|histor|"
-        r"cause|associat|risk|infect|inflamm|immun|hormon|metabol|deficien|toxic|acute|chronic|onset|sever|mild|diagnostic|"
-        r"biops|imag|serum|urine|level|elevat|increas|decreas|guideline|interact|affect|involv|complicat|surg|test|exam\b)\w*"
+        r"\b(?:child|infan|adult|age[ds]?\b|arter|vessel|blood|treat|therap|drug|dose|clinic|criteri|fever|pain|rash|"
+        r"cell|"
+        r"enzym|protein|receptor|tissue|organ|heart|cardi|liver|hepat|kidney|renal|brain|neuro|nerv|muscle|bone|skin|"
+        r"lung|"
+        r"pulmon|symptom|disease|disorder|syndrome|gene|genet|variant|mutation|mechanism|inherit|phenotyp|patient|"
+        r"histor|"
+        r"cause|associat|risk|infect|inflamm|immun|hormon|metabol|deficien|toxic|acute|chronic|onset|sever|mild|"
+        r"diagnostic|"
+        r"biops|imag|serum|urine|level|elevat|increas|decreas|guideline|interact|affect|involv|complicat|surg|test|"
+        r"exam\b)\w*"
     ),
 )

@@ -29,11 +29,14 @@ _WEIGHS = re.compile(
 _CLAIM = re.compile(
     r"\b(?:answer|(?:correct|right) (?:option|choice|one|letter|diagnosis|"
     r"response))\b(?:\W+\w+){0,4}?\W+(?:is|are|must|should|has to)\b"
-    r"|(?:答案|正确选项|正解)[^。，]{0,6}(?:是|为)|应选|正确的[是为]|(?:is|was) (?:the )?(?:correct|right) (?:answer|option|choice)"
+    r"|(?:答案|正确选项|正解)[^。，]{0,6}(?:是|为)|应选|正确的[是为]|(?:is|was) (?:the )?(?:correct|right) (?:answer|"
+    r"option|choice)"
 )
 _ASSERTS = re.compile(
-    rf"\b{RIGHT} (?:is|was|has to be|must be)(?: indeed| in fact| clearly| the)* (?:right|correct|true|answer|solution)\b"
-    rf"|(?:答案|答复|解答|正解|正确选项)[^。,;]{{0,4}}(?:是|为|成|:) ?{RIGHT}|{RIGHT} ?(?:项|选项)?(?:是|为)?(?:正确|对)的?(?![^。,;])"
+    rf"\b{RIGHT} (?:is|was|has to be|must be)(?: indeed| in fact| clearly| the)* (?:right|correct|true|answer|"
+    rf"solution)\b"
+    rf"|(?:答案|答复|解答|正解|正确选项)[^。,;]{{0,4}}(?:是|为|成|:) ?{RIGHT}|{RIGHT} ?(?:项|选项)?(?:是|为)?(?:正确|"
+    rf"对)的?(?![^。,;])"
 )
 _DRAWN = re.compile(
     r"\b(?:therefore|thus|hence|so|consequently|overall|in conclusion|leaves?|leaving|means|makes)\b"
@@ -96,7 +99,8 @@ _COMMON = frozenset(
 )
 _VERDICT = re.compile(
     r"\b(?:answers?|conclusion|solution|pick|choice|choose|select|go(?:ing)? with|diagnosis|correct|right|verdict|"
-    r"it is|it['’]s|is it|must be|has to be|the one|final\w*|bottom line|option|obvious\w*|clearly|settle|believe|confident|no need|way to go|straight)\b"
+    r"it is|it['’]s|is it|must be|has to be|the one|final\w*|bottom line|option|obvious\w*|clearly|settle|believe|"
+    r"confident|no need|way to go|straight)\b"
     r"|选|答案|结论|正确|是对的|就是|诊断(?:为|是)|应为|毫无疑问|显然"
 )
 _FEW = 4
