@@ -28,15 +28,15 @@ def test_planted_rationales_are_found_and_good_ones_let_pass(chains, kind, langu
     assert found / len(planted) >= 0.95 and found / (found + alarms) >= 0.95, (found, alarms)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_leaks_in_words_that_were_not_tuned_on(chains, language):
-    clean = [c for c in chains if c.language == language]
-    rng = random.Random(4)
-    said = [(leak_of, w) for leak_of, words in HELD_OUT.items() for w in words[language] for _ in range(2)]
-    found = sum(
-        objects("leak", c.item, leak_of(c, w, rng)) is not None for leak_of, w in said for c in [rng.choice(clean)]
-    )
-    assert found / len(said) >= 0.9, found / len(said)
+def test_leaks_in_words_that_were_not_tuned_on(chains):
+    rng, found = random.Random(4), []
+    for spoil, words in HELD_OUT.items():
+        for language, wordings in words.items():
+            clean = [c for c in chains if c.language == language]
+            for wording in wordings:
+                for chain in rng.choices(clean, k=2):
+                    found.append(objects("leak", chain.item, spoil(chain, wording, rng)) is not None)
+    assert sum(found) / len(found) >= 0.9, sum(found) / len(found)
 
 
 QUESTION = QAItem(

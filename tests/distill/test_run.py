@@ -153,7 +153,7 @@ def test_every_item_ends_accepted_or_rejected_with_a_reason(some, tmp_path, mode
     for name, begun in server.begun.items():
         kind = model.kinds[model.item(json.loads(name)).id]
         assert begun == 1 + len(FAULTS.get(kind, ())), "each distinct request once, and its retries"
-        assert server.finished[name] == (kind != 10)
+        assert (server.finished[name] > 0) == (kind != 10), "a reply that came too late may count as well"
     drafts = 1 if mode == "rationalise" else 2
     tried = Counter(row["item_id"] for row in rows(tmp_path / "attempts.jsonl"))
     for item_id, kind in model.kinds.items():
