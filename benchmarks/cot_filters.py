@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "distill"))
 
-from planted import KINDS, Good, good, plant
+from planted import HELD_OUT, KINDS, Good, good, plant
 
 from fleming_nemo.config.errors import UserError, reported
 from fleming_nemo.data.items import QAItem, read_items
@@ -78,7 +78,29 @@ def report(chains: list[Good], number: int, rng: random.Random, misses: int) -> 
             print(f"  missed ({chain.item.provenance['family']}, {chain.item.letter}): {text}\n")
         for chain, reason in alarms[:misses]:
             print(f"  false alarm ({reason}): {chain.reasoning}\n")
+    unseen(chains, rng, misses)
     print(f"{time.perf_counter() - start:.1f} s")
+
+
+def unseen(chains: list[Good], rng: random.Random, misses: int) -> None:
+    """Leaks in wordings that the filter was not tuned on, each in four chains."""
+    print("\nleaks in wordings not tuned on")
+    print(f"{'kind':22}{'language':10}{'wordings':>8}{'planted':>9}{'found':>7}{'recall':>8}")
+    for plant_one, words in HELD_OUT.items():
+        for language, wordings in words.items():
+            able = [chain for chain in chains if chain.language == language]
+            missed: Counter[str] = Counter()
+            for wording in wordings if able else ():
+                for chain in rng.choices(able, k=4):
+                    missed[wording] += "leak" not in objections(chain, plant_one(chain, wording, rng))
+            planted, lost = 4 * len(missed), missed.total()
+            kind = plant_one.__name__.removeprefix("with_").replace("_", " ")
+            if planted:
+                figures = f"{planted:9}{planted - lost:7}{1 - lost / planted:8.3f}"
+                print(f"{kind:22}{language:10}{len(wordings):8}{figures}")
+            for wording, number in missed.most_common(misses):
+                if number:
+                    print(f"  missed {number} of 4: {wording}")
 
 
 if __name__ == "__main__":

@@ -12,16 +12,18 @@ given again.
 """
 
 import argparse
+import os
+from dataclasses import replace
 from pathlib import Path
 
 from fleming_nemo.config.errors import UserError, reported
 from fleming_nemo.distill.loop import Plan
 from fleming_nemo.distill.preview import shown
 from fleming_nemo.distill.run import Job, run
-from fleming_nemo.endpoint import Budget, options
+from fleming_nemo.endpoint import Budget, Endpoint, Key, options
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=Path, required=True, help="JSONL file of questions")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
@@ -32,23 +34,33 @@ def main() -> None:
     parser.add_argument("--refine-rounds", type=int, default=3, metavar="N", help=text)
     text = "who judges faithfulness: the graph, the endpoint's model, or none (default: as the teacher)"
     parser.add_argument("--judge", choices=("graph", "endpoint", "none"), help=text)
+    text = "server of a judge of its own (default: the teacher's); then --judge-model is needed"
+    parser.add_argument("--judge-endpoint", metavar="URL", help=text)
+    parser.add_argument("--judge-model", metavar="NAME", help="model that judges (default: the teacher's)")
+    text = "environment variable with the judge's key (default: the teacher's, if it is the same server)"
+    parser.add_argument("--judge-key-env", metavar="NAME", help=text)
     parser.add_argument("--max-tokens", type=int, default=4096, help="of one reply (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of styles and refinements (default: %(default)s)")
     parser.add_argument("--preview", type=int, metavar="N", help="show the first N items and write nothing")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options.add(parser)
-    args = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    args = parser().parse_args()
     with reported(args.debug):
-        job = _job(args)
+        wanted = job(args)
         if args.preview is not None:
-            for text in shown(job, args.preview):
+            for text in shown(wanted, args.preview):
                 print(text)
             return
-        card = run(job)
-        print(f"{card['accepted']} chains of {card['items']} items in {job.out}, {card['rejected']} rejected")
+        card = run(wanted)
+        print(f"{card['accepted']} chains of {card['items']} items in {wanted.out}, {card['rejected']} rejected")
 
 
-def _job(args: argparse.Namespace) -> Job:
+def job(args: argparse.Namespace) -> Job:
+    """Raises UserError for options that do not go together."""
     for name, least in (("k", 1), ("refine_rounds", 0), ("max_tokens", 1)):
         if getattr(args, name) < least:
             raise UserError(f"--{name.replace('_', '-')} {getattr(args, name)}: expected {least} or more.")
@@ -56,7 +68,28 @@ def _job(args: argparse.Namespace) -> Job:
     if endpoint is None and (args.endpoint or args.model):
         raise UserError("--endpoint and --model are for --teacher endpoint; add that, or leave them out.")
     plan = Plan(args.mode, args.k, args.refine_rounds, args.seed)
-    return Job(args.items, args.out, plan, args.judge or args.teacher, endpoint, budget, args.max_tokens)
+    judge = _judge(args, endpoint)
+    by = args.judge or args.teacher
+    return Job(args.items, args.out, plan, by, endpoint, budget, args.max_tokens, judge)
+
+
+def _judge(args: argparse.Namespace, teacher: Endpoint | None) -> Endpoint | None:
+    """The judge's endpoint where it differs from the teacher's; rate, time limit and concurrency are the teacher's."""
+    if not (args.judge_endpoint or args.judge_model or args.judge_key_env):
+        return None
+    if teacher is None:
+        raise UserError("a judge's endpoint goes with --teacher endpoint; add that, or leave the judge's options out.")
+    if not args.judge_model:
+        raise UserError("--judge-endpoint and --judge-key-env need --judge-model NAME, the model that judges.")
+    url = args.judge_endpoint or teacher.base_url
+    # A key is for one server: another one never gets the teacher's.
+    key = teacher.key if url == teacher.base_url else Key()
+    if args.judge_key_env:
+        if not os.environ.get(args.judge_key_env):
+            raise UserError(f"environment variable {args.judge_key_env} is not set; put the judge's key into it.")
+        key = Key.from_environment(args.judge_key_env)
+    judge = replace(teacher, base_url=url, model=args.judge_model, key=key)
+    return judge if url == teacher.base_url else replace(judge, price_in=0.0, price_out=0.0)
 
 
 if __name__ == "__main__":

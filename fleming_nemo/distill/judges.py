@@ -91,6 +91,7 @@ def _stem(word: str) -> str:
 def _singled_out(candidate: Candidate, proof: Proof, body: str) -> str | None:
     """The option that the body speaks for most: named without denial counts for it, denied or struck out against it."""
     score = dict.fromkeys([proof.letter, *(rival.letter for rival in proof.rivals)], 0)
+    present = {clue.text for clue in proof.clues if clue.present}
     for sentence in sentences(body):
         found = stances(sentence, candidate.entities)
         letters = {s.mention.key for s in found if s.mention.kind == "option"}
@@ -98,10 +99,12 @@ def _singled_out(candidate: Candidate, proof: Proof, body: str) -> str | None:
             continue
         bare = candidate.entities.masked(sentence)
         struck = excludes(bare) or bool(_OTHERS.search(bare))
-        lacking = any(s.denied for s in found if s.mention.kind == "clue")
+        lacking = any(s.denied for s in found if s.mention.kind == "clue" and s.mention.key in present)
+        # "It goes without X, and so does the patient" speaks for an option, however it is put.
+        agrees = any(s.denied and s.mention.key not in present for s in found if s.mention.kind == "clue")
         for letter in letters:
             own = [s for s in found if s.mention.kind == "option" and s.mention.key == letter]
-            against = struck or lacking or any(s.denied for s in own)
+            against = struck or lacking or (any(s.denied for s in own) and not agrees)
             score[letter] += -1 if against else 1 if len(letters) <= 2 else 0
     best = max(score.values())
     leading = [letter for letter, points in score.items() if points == best]

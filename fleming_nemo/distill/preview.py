@@ -8,7 +8,7 @@ from pathlib import Path
 from fleming_nemo.data.items import QAItem
 from fleming_nemo.distill import prompts
 from fleming_nemo.distill.loop import Examined
-from fleming_nemo.distill.run import Job, Tried, checked_items, offline_work, one_item
+from fleming_nemo.distill.run import Job, Tried, checked_items, judging, offline_work, one_item
 from fleming_nemo.endpoint import Client, preview
 
 
@@ -21,11 +21,12 @@ def shown(job: Job, number: int) -> Iterator[str]:
             yield "\n".join([f"=== item {index}", *texts, "--- outcome", _outcome((item, tried)), ""])
         return
 
-    async def one(client: Client, item: QAItem) -> Tried:
-        return await one_item(job, client)(item)
-
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, judging(job, Path(folder) / "judgements") as judge:
         aside = replace(job, out=Path(folder))
+
+        async def one(client: Client, item: QAItem) -> Tried:
+            return await one_item(job, client, judge)(item)
+
         yield from preview(job.endpoint, aside.out / "replies", job.budget, items, one, number, _outcome)
 
 

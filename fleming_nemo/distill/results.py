@@ -18,7 +18,7 @@ _STAGES = ("endpoint", *FILTERS, "faithfulness")
 
 
 def write_results(
-    folder: Path, items: Iterable[QAItem], settings: Mapping[str, Any], prices: tuple[float, float]
+    folder: Path, items: Iterable[QAItem], settings: Mapping[str, Any], prices: Mapping[str, tuple[float, float]]
 ) -> Row:
     """Write the four files, each whole or not at all, and give back the card. One pass, one item in memory."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("items", "attempts", "rejected", "reasons")}
@@ -104,11 +104,13 @@ def _card(
     shares: dict[str, Counter[str]],
     tokens: Counter[str],
     settings: Mapping[str, Any],
-    prices: tuple[float, float],
+    prices: Mapping[str, tuple[float, float]],
 ) -> Row:
     accepted = counts["items"]["accepted"]
-    prompt = tokens["teacher prompt"] + tokens["judge prompt"]
-    completion = tokens["teacher completion"] + tokens["judge completion"]
+    cost = sum(
+        tokens[f"{spender} prompt"] * price_in + tokens[f"{spender} completion"] * price_out
+        for spender, (price_in, price_out) in prices.items()
+    )
     return {
         "settings": dict(settings),
         "items": sum(counts["items"].values()),
@@ -116,7 +118,7 @@ def _card(
         "rejected": counts["items"]["rejected"],
         "attempts": counts["attempts"]["all"],
         "tokens": dict(sorted(tokens.items())),
-        "cost": round((prompt * prices[0] + completion * prices[1]) / 1e6, 6),
+        "cost": round(cost / 1e6, 6),
         "shares": {
             name: {key: round(number / accepted, 4) for key, number in sorted(found.items())}
             for name, found in shares.items()

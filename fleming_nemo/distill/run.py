@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,18 @@ from fleming_nemo.distill.proof import is_synthetic
 from fleming_nemo.distill.results import write_results
 from fleming_nemo.distill.teachers.endpoint import EndpointTeacher
 from fleming_nemo.distill.teachers.graph import GraphTeacher
-from fleming_nemo.endpoint import Budget, Client, Endpoint, Panel, serve
+from fleming_nemo.endpoint import Budget, Client, Endpoint, Panel, Session, serve
 
 Tried = tuple[QAItem, list[Examined]]
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done. `endpoint` is None for the graph teacher; `judge` is graph, endpoint or none."""
+    """What is to be done. `endpoint` is None for the graph teacher; `judge` is graph, endpoint or none.
+
+    `judge_endpoint` is another server or model than the teacher's; None lets the teacher's judge. The budget holds for
+    each of the two.
+    """
 
     items: Path
     out: Path
@@ -35,6 +39,7 @@ class Job:
     endpoint: Endpoint | None = None
     budget: Budget = Budget()
     max_tokens: int = 4096
+    judge_endpoint: Endpoint | None = None
 
     def __post_init__(self) -> None:
         if self.out.suffix == ".jsonl":
@@ -46,6 +51,13 @@ class Job:
         if self.endpoint is None and self.judge == "endpoint":
             raise UserError("a judge behind an endpoint needs --endpoint and --model; give them, or --judge graph.")
 
+        if self.judge_endpoint is not None and self.judge != "endpoint":
+            raise UserError(f"an endpoint of the judge goes with --judge endpoint, not --judge {self.judge}.")
+
+    @property
+    def judges(self) -> Endpoint | None:
+        return (self.judge_endpoint or self.endpoint) if self.judge == "endpoint" else None
+
     def settings(self) -> dict[str, Any]:
         """All that the output depends on; what only changes speed or price is left out, and so is the address."""
         teacher = "endpoint" if self.endpoint else GraphTeacher.name
@@ -55,6 +67,7 @@ class Job:
             {"items": sha256(self.items), "teacher": teacher, "model": model, "judge": self.judge}
             | plan
             | ({"max_tokens": self.max_tokens} if self.endpoint else {})
+            | ({"judge_model": self.judge_endpoint.model} if self.judge_endpoint else {})
         )
 
 
@@ -74,13 +87,14 @@ def run(job: Job) -> dict[str, Any]:
                     panel.accepted()
                 else:
                     panel.rejected(tried[-1].filter or "none")
-    prices = (job.endpoint.price_in, job.endpoint.price_out) if job.endpoint else (0.0, 0.0)
+    spenders = {"teacher": job.endpoint, "judge": job.judges}
+    prices = {name: (one.price_in, one.price_out) for name, one in spenders.items() if one}
     return write_results(job.out, items, settings, prices)
 
 
-def one_item(job: Job, client: Client | None) -> Callable[[QAItem], Awaitable[Tried]]:
-    """How an item of the job is distilled."""
-    judge = _judge(job, client)
+def one_item(job: Job, client: Client | None, judging: Client | None = None) -> Callable[[QAItem], Awaitable[Tried]]:
+    """How an item of the job is distilled. `judging` asks the judge's endpoint where it is not the teacher's."""
+    judge = _judge(job, judging or client)
     if job.endpoint is None or client is None:
         graph = GraphTeacher(job.plan.seed)
 
@@ -101,14 +115,25 @@ def checked_items(job: Job) -> list[QAItem]:
 
 
 def _work(job: Job, items: Sequence[QAItem], panel: Panel) -> Iterator[Tried]:
-    if job.endpoint is not None:
+    if job.endpoint is None:
+        yield from offline_work(job, items)
+        return
+    with judging(job, job.out / "judgements") as judge:
 
         async def one(client: Client, item: QAItem) -> Tried:
-            return await one_item(job, client)(item)
+            return await one_item(job, client, judge)(item)
 
         yield from serve(job.endpoint, job.out / "replies", job.budget, items, one, panel)
+
+
+@contextmanager
+def judging(job: Job, folder: Path) -> Iterator[Client | None]:
+    """The client of a judge with an endpoint of its own, whose replies stay in `folder`; None without one."""
+    if job.judge_endpoint is None:
+        yield None
         return
-    yield from offline_work(job, items)
+    with Session(job.judge_endpoint, folder, job.budget) as session:
+        yield session.client()
 
 
 def offline_work(job: Job, items: Iterable[QAItem]) -> Iterator[Tried]:
@@ -127,8 +152,8 @@ def _judge(job: Job, client: Client | None) -> Judge | None:
     if job.judge == "none":
         return None
     if job.judge == "endpoint":
-        assert client is not None and job.endpoint is not None
-        return EndpointJudge(client, job.endpoint.model)
+        assert client is not None and job.judges is not None
+        return EndpointJudge(client, job.judges.model)
 
     async def by_graph(candidate: Candidate) -> Judgement:
         return graph_judge(candidate)

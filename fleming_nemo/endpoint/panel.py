@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,4 +93,7 @@ class Panel:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """A log shows no bar, so it gets the figures at the end, also of a run that failed after it had paid."""
         self.close()
+        if self._bar.disable and (self.tally.calls or self.tally.cached):
+            print(self.summary(), file=sys.stderr)

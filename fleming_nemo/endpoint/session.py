@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.endpoint.cache import Cache
 from fleming_nemo.endpoint.client import HttpClient
-from fleming_nemo.endpoint.exchange import Client
+from fleming_nemo.endpoint.exchange import Client, Reply, Request
 from fleming_nemo.endpoint.panel import Panel, Tally
 from fleming_nemo.endpoint.spec import Budget, Endpoint
 
@@ -81,6 +81,10 @@ class Session:
             for future in begun:
                 future.cancel()
 
+    def client(self) -> Client:
+        """A client for code of another event loop, such as that of another session."""
+        return _Elsewhere(self)
+
     def _end_loop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -98,6 +102,14 @@ class Session:
 
     def _submit(self, work: Coroutine[Any, Any, R]) -> concurrent.futures.Future[R]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+class _Elsewhere:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def ask(self, request: Request) -> Reply:
+        return await asyncio.wrap_future(self._session._submit(self._session._client.ask(request)))
 
 
 def serve(

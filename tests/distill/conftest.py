@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "rods" / "synth"))
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / "data_prep"))
 
 import invented_graph
 from planted import good
@@ -22,7 +23,7 @@ def corpus(tmp_path_factory):
     """File of a few hundred synthetic questions, a third of them Chinese."""
     out = tmp_path_factory.mktemp("rods")
     kg = invented_graph.write(tmp_path_factory.mktemp("kg"))
-    build(Settings(str(kg), 330, shard_size=110, chinese=0.4), out)
+    build(Settings(str(kg), 240, shard_size=120, chinese=0.4), out)
     return out / "items_sft.jsonl"
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import heldout_words
 import planted_words as say
 
 from fleming_nemo.data.chat import IM_END, render_response
@@ -56,15 +57,24 @@ def _inserted(chain: Good, sentence: str, rng: random.Random, first: int = 0) ->
     return response(_join([*parts[:at], sentence, *parts[at:]], chain.language), chain.item.letter)
 
 
+def with_leak(chain: Good, words: str, rng: random.Random) -> str:
+    return _inserted(chain, words.format(X=chain.item.letter, text=chain.proof.answer), rng)
+
+
+def with_letter_first(chain: Good, words: str, rng: random.Random) -> str:
+    sentence = words.format(X=chain.item.letter, text=chain.proof.answer)
+    return response(_join([sentence, *_split(chain.reasoning)], chain.language), chain.item.letter)
+
+
+HELD_OUT = {with_leak: heldout_words.LEAKS, with_letter_first: heldout_words.LETTER_FIRST}
+
+
 def leaking(chain: Good, others: Sequence[Good], rng: random.Random) -> str | None:
-    words = say.LEAKS[chain.language]
-    sentence = rng.choice(words).format(X=chain.item.letter, text=chain.proof.answer)
-    return _inserted(chain, sentence, rng)
+    return with_leak(chain, rng.choice(say.LEAKS[chain.language]), rng)
 
 
 def letter_first(chain: Good, others: Sequence[Good], rng: random.Random) -> str | None:
-    sentence = rng.choice(say.LETTER_FIRST[chain.language]).format(X=chain.item.letter, text=chain.proof.answer)
-    return response(_join([sentence, *_split(chain.reasoning)], chain.language), chain.item.letter)
+    return with_letter_first(chain, rng.choice(say.LETTER_FIRST[chain.language]), rng)
 
 
 def empty_talk(chain: Good, others: Sequence[Good], rng: random.Random) -> str | None:

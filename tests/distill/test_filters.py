@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from planted import KINDS, plant, response
+from planted import HELD_OUT, KINDS, plant, response
 
 from fleming_nemo.data.items import QAItem
 from fleming_nemo.distill.candidate import Candidate
@@ -26,6 +26,17 @@ def test_planted_rationales_are_found_and_good_ones_let_pass(chains, kind, langu
     found = sum(objects(name, chain.item, text) is not None for chain, text in planted)
     alarms = sum(objects(name, chain.item, chain.text) is not None for chain in clean)
     assert found / len(planted) >= 0.95 and found / (found + alarms) >= 0.95, (found, alarms)
+
+
+def test_leaks_in_words_that_were_not_tuned_on(chains):
+    rng, found = random.Random(4), []
+    for spoil, words in HELD_OUT.items():
+        for language, wordings in words.items():
+            clean = [c for c in chains if c.language == language]
+            for wording in wordings:
+                for chain in rng.choices(clean, k=2):
+                    found.append(objects("leak", chain.item, spoil(chain, wording, rng)) is not None)
+    assert sum(found) / len(found) >= 0.9, sum(found) / len(found)
 
 
 QUESTION = QAItem(

@@ -11,8 +11,10 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, replace
+from itertools import zip_longest
 from pathlib import Path
 
+import distill_cot
 import pytest
 from endpoint.server import Garbage, Half, Hang, Server, Status, completion
 from planted import response
@@ -40,17 +42,23 @@ def digests(folder):
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
 
 
+def both_languages(corpus, english, chinese):
+    items = read_items(corpus)
+    first = {name: [item for item in items if item.language == name] for name in ("en", "zh")}
+    return [item for pair in zip_longest(first["en"][:english], first["zh"][:chinese]) for item in pair if item]
+
+
 @pytest.fixture(scope="module")
 def some(corpus, tmp_path_factory):
     path = tmp_path_factory.mktemp("items") / "items.jsonl"
-    write_jsonl(path, [asdict(item) for item in read_items(corpus)[:22]])
+    write_jsonl(path, [asdict(item) for item in both_languages(corpus, 14, 8)])
     return path
 
 
 @pytest.fixture(scope="module")
 def many(corpus, tmp_path_factory):
     path = tmp_path_factory.mktemp("items") / "items.jsonl"
-    write_jsonl(path, [asdict(item) for item in read_items(corpus)[:80]])
+    write_jsonl(path, [asdict(item) for item in both_languages(corpus, 50, 30)])
     return path
 
 
@@ -145,7 +153,7 @@ def test_every_item_ends_accepted_or_rejected_with_a_reason(some, tmp_path, mode
     for name, begun in server.begun.items():
         kind = model.kinds[model.item(json.loads(name)).id]
         assert begun == 1 + len(FAULTS.get(kind, ())), "each distinct request once, and its retries"
-        assert server.finished[name] == (kind != 10)
+        assert (server.finished[name] > 0) == (kind != 10), "a reply that came too late may count as well"
     drafts = 1 if mode == "rationalise" else 2
     tried = Counter(row["item_id"] for row in rows(tmp_path / "attempts.jsonl"))
     for item_id, kind in model.kinds.items():
@@ -212,10 +220,49 @@ def test_a_judge_behind_the_endpoint_sees_no_conclusion(some, tmp_path):
     assert all(row["provenance"]["faithful_by"] == "endpoint:tiny" for row in rows(tmp_path / "cot.jsonl"))
 
 
+def test_a_judge_of_its_own_gets_its_own_server_and_key(some, tmp_path, monkeypatch, capfd):
+    model = Model(some)
+    monkeypatch.setenv("TEACHER_KEY", KEY)
+    monkeypatch.setenv("JUDGE_KEY", "sk-another-secret")
+    with (
+        Server(lambda body, _: model.good[model.item(body).id]) as teacher,
+        Server(lambda body, _: f"<answer>{model.item(body).letter}</answer>") as judge,
+    ):
+        options = ["--teacher", "endpoint", "--endpoint", teacher.url, "--model", "tiny", "--key-env", "TEACHER_KEY"]
+        options += ["--judge-endpoint", judge.url, "--judge-model", "wise", "--judge-key-env", "JUDGE_KEY"]
+        given = ["--items", str(some), "--out", str(tmp_path / "out"), *options]
+        wanted = distill_cot.job(distill_cot.parser().parse_args(given))
+        run(wanted)
+        assert {body["model"] for body in judge.bodies} == {"wise"} and len(judge.bodies) == len(model.items)
+        assert {body["model"] for body in teacher.bodies} == {"tiny"}
+        assert "chains: 22 accepted, 0 rejected, 22 calls" in capfd.readouterr().err, "a log ends with the figures"
+        run(wanted)
+        assert len(judge.bodies) == len(model.items)
+    kept = rows(tmp_path / "out" / "cot.jsonl")
+    assert {row["provenance"]["faithful_by"] for row in kept} == {"endpoint:wise"}
+    assert json.loads((tmp_path / "out" / "settings.json").read_text())["judge_model"] == "wise"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--judge-model", "wise"], "--teacher endpoint"),
+        (["--teacher", "endpoint", "--judge-endpoint", "http://127.0.0.1:9/v1"], "--judge-model"),
+        (["--teacher", "endpoint", "--judge-model", "wise", "--judge-key-env", "NOWHERE"], "NOWHERE"),
+        (["--teacher", "endpoint", "--judge-model", "wise", "--judge", "graph"], "--judge endpoint"),
+    ],
+)
+def test_options_of_the_judge_that_do_not_go_together(some, tmp_path, options, message):
+    server = ["--endpoint", "http://127.0.0.1:9/v1", "--model", "tiny"] if "--teacher" in options else []
+    parsed = distill_cot.parser().parse_args(["--items", str(some), "--out", str(tmp_path), *options, *server])
+    with pytest.raises(UserError, match=message):
+        distill_cot.job(parsed)
+
+
 def test_a_torn_journal_goes_on_to_the_same_bytes(some, tmp_path):
     run(Job(some, tmp_path / "whole", Plan()))
     journal = (tmp_path / "whole" / "attempts.jsonl").read_bytes()
-    for cut in random.Random(1).sample(range(len(journal)), 4):
+    for cut in random.Random(1).sample(range(len(journal)), 3):
         torn = tmp_path / f"torn{cut}"
         torn.mkdir()
         (torn / "settings.json").write_bytes((tmp_path / "whole" / "settings.json").read_bytes())
@@ -224,6 +271,7 @@ def test_a_torn_journal_goes_on_to_the_same_bytes(some, tmp_path):
         assert digests(torn) == digests(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_kill_9_repeats_no_finished_call_and_changes_no_byte(some, tmp_path):
     model = Model(some)
 
@@ -258,6 +306,7 @@ def test_kill_9_repeats_no_finished_call_and_changes_no_byte(some, tmp_path):
     assert digests(tmp_path / "killed") == digests(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_preview_writes_nothing(some, tmp_path):
     command = [sys.executable, str(SCRIPT), "--items", str(some), "--out", str(tmp_path / "out"), "--preview", "5"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -103,7 +103,9 @@ class _Sentence:
             return None  # the sentence also says what speaks against the option
         said = [clue for clue, _ in self._clues()]
         if self.proof.kind == "findings" and rival.compared:
-            if cues.PARTIAL.search(self.bare) or (said and all(c in rival.shared for c in said) and not self._total()):
+            if cues.PARTIAL.search(self.bare) or (
+                said and all(c in rival.shared for c in said) and not cues.EVERY.search(self.bare)
+            ):
                 return None
             if not said and not cues.WHOLE.search(self.bare) and not self._through(rival):
                 return None
@@ -115,17 +117,6 @@ class _Sentence:
         """A relation of the path that is stated of the wrong option."""
         return (
             any(s.mention.kind == "node" and s.mention.key in self.proof.path for s in self.stances) and self._asserts()
-        )
-
-    def _total(self) -> bool:
-        return bool(
-            re.search(
-                (
-                    r"\b(?:all|every\w*|each|whole|entire\w*|best|perfect\w*|complete\w*)\b|全部|所有|完全|每一|"
-                    r"最符合|完美"
-                ),
-                self.bare,
-            )
         )
 
     def _asserts(self) -> bool:

@@ -19,6 +19,9 @@ WHOLE = re.compile(
     r"matches|explains|correct|answer|accounts?)\b"
     r"|全部|所有|均|都|完全|最符合|每一|逐一|各项|吻合|正确|完整|一致|符合|最佳|完美"
 )
+EVERY = re.compile(
+    r"\b(?:all|every\w*|each|whole|entire\w*|best|perfect\w*|complete\w*)\b|全部|所有|完全|每一|最符合|完美"
+)
 PARTIAL = re.compile(
     r"\b(?:some|part\w*|only|merely|at best|at most|few\w*|less|(?<!every )(?<!each )one of|two of|three of|"
     r"\d+ of|rest|others|other options|remaining|closest|nearest)\b"

@@ -3,8 +3,9 @@
 import re
 
 from fleming_nemo.distill.candidate import Candidate
-from fleming_nemo.distill.filters.leaks import chinese, english
-from fleming_nemo.distill.filters.leaks.first import letter_first
+from fleming_nemo.distill.filters.leaks import chinese, chinese_weights, english, english_weights
+from fleming_nemo.distill.filters.leaks.first import evidence, letter_first
+from fleming_nemo.distill.filters.leaks.scored import marked
 from fleming_nemo.distill.reading.text import HAN
 
 
@@ -18,4 +19,9 @@ def leak(candidate: Candidate) -> str | None:
             capital = re.sub(r"(?<![a-z0-9])[a-z](?![a-z0-9])", lambda m: m.group().upper(), bare)
             if any(cue.search(capital) for cue in chinese.CUES):
                 return "treats the answer as told"
+        weights = (chinese_weights if HAN.search(bare) else english_weights).WEIGHTS
+        said = marked(candidate, sentence)
+        grounded = evidence(said, candidate) or evidence(bare, candidate)
+        if weights.leaks(said, grounded) or weights.speaks(said, grounded) and sentence not in candidate.sentences[-2:]:
+            return "reasons from the answer"
     return "names the letter before any evidence" if letter_first(candidate) else None

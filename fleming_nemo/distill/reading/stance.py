@@ -43,9 +43,7 @@ _EXCLUDES = re.compile(
     r"\bweaker\b"
     r"|排除|矛盾|反对|放弃|否定|剔除|不同于|区别|不支持|舍弃|不吻合|而非"
 )
-_NOT = re.compile(
-    r"\b(?:no|not|nothing|none|never|cannot|neither|nor)\b|n't\b|没有|无法|并无|未|不(?!支持|吻合|同于)|无"
-)
+_NOT = re.compile(r"\b(?:no|not|nothing|none|never|cannot|neither|nor)\b|n't\b|没有|无法|并无|未|不(?!支持|吻合|同)|无")
 _SUPPOSES = re.compile(
     r"\b(?:suppose|supposing|might|perhaps|maybe|if|assume|assuming|hypothes\w+|idea|imagine|consider|could|"
     r"candidate|tempting|"

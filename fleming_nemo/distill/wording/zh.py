@@ -45,7 +45,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "由{option}倒推得到的疾病与{shared}相符，却缺少{missing}的记录。",
     ),
     "rival via none": (
-        "由{option}倒推，找不到记录有这些表现的疾病。",
+        "由{option}倒推找不到记录有这些表现的疾病。",
         "{option}所对应的疾病没有上述任何一项表现的记录。",
     ),
     "rival positive": (

@@ -3,8 +3,9 @@
 import re
 
 from fleming_nemo.distill.candidate import Candidate
+from fleming_nemo.distill.filters.leaks.scored import NAME, OTHER, RIGHT, marked
 from fleming_nemo.distill.reading.stance import denies, supposes
-from fleming_nemo.distill.reading.text import folded
+from fleming_nemo.distill.reading.text import HAN, folded, words
 
 _BEFORE = (
     r"(?i:\b(?:answer|option|choice|choose|select|pick|letter|go with|mark|"
@@ -28,7 +29,18 @@ _WEIGHS = re.compile(
 _CLAIM = re.compile(
     r"\b(?:answer|(?:correct|right) (?:option|choice|one|letter|diagnosis|"
     r"response))\b(?:\W+\w+){0,4}?\W+(?:is|are|must|should|has to)\b"
-    r"|(?:答案|正确选项|正解)[^。，]{0,6}(?:是|为)|应选|(?:is|was) (?:the )?(?:correct|right) (?:answer|option|choice)"
+    r"|(?:答案|正确选项|正解)[^。，]{0,6}(?:是|为)|应选|正确的[是为]|(?:is|was) (?:the )?(?:correct|right) (?:answer|"
+    r"option|choice)"
+)
+_ASSERTS = re.compile(
+    rf"\b{RIGHT} (?:is|was|has to be|must be)(?: indeed| in fact| clearly| the)* (?:right|correct|true|answer|"
+    rf"solution)\b"
+    rf"|(?:答案|答复|解答|正解|正确选项)[^。,;]{{0,4}}(?:是|为|成|:) ?{RIGHT}|{RIGHT} ?(?:项|选项)?(?:是|为)?(?:正确|"
+    rf"对)的?(?![^。,;])"
+)
+_DRAWN = re.compile(
+    r"\b(?:therefore|thus|hence|so|consequently|overall|in conclusion|leaves?|leaving|means|makes)\b"
+    r"|因此|所以|故|综上|可知|可见|于是"
 )
 _CALLED = re.compile(r"\b(?:correct|right|answer)\b|答案|正确|正解")
 _COMMON = frozenset(
@@ -63,8 +75,36 @@ _COMMON = frozenset(
         "gene",
         "drug",
         "fits",
+        "given",
+        "known",
+        "recorded",
+        "records",
+        "record",
+        "finding",
+        "findings",
+        "explain",
+        "explains",
+        "explained",
+        "cause",
+        "causes",
+        "shown",
+        "shows",
+        "expected",
+        "choose",
+        "select",
+        "present",
+        "absent",
+        "case",
     ]
 )
+_VERDICT = re.compile(
+    r"\b(?:answers?|conclusion|solution|pick|choice|choose|select|go(?:ing)? with|diagnosis|correct|right|verdict|"
+    r"it is|it['’]s|is it|must be|has to be|the one|final\w*|bottom line|option|obvious\w*|clearly|settle|believe|"
+    r"confident|no need|way to go|straight)\b"
+    r"|选|答案|结论|正确|是对的|就是|诊断(?:为|是)|应为|毫无疑问|显然"
+)
+_FEW = 4
+"""Words, or pairs of Han characters, that a bare verdict has beside the option."""
 
 
 def letter_first(candidate: Candidate) -> bool:
@@ -76,14 +116,30 @@ def letter_first(candidate: Candidate) -> bool:
     if not told:
         return False
     first, letter = told[0], candidate.item.letter
-    if len(first) <= _SHORT and _stands(letter, first) and not _evidence(first, candidate):
+    if len(first) <= _SHORT and _stands(letter, first) and not evidence(first, candidate):
+        return True
+    if _verdict(candidate, first):
         return True
     places = [at for at in (_letter(first, letter), _option(candidate, first)) if at is not None]
-    if places and not _evidence(first[: min(places)], candidate):
+    if places and not evidence(first[: min(places)], candidate):
         return True
-    if any(_claims(candidate, sentence) for sentence in told[: len(told) // 2]) and len(told) >= 4:
+    early = told[: max(len(told) // 2, len(told) - 2)] if len(told) >= 4 else []
+    if any(
+        _claims(candidate, sentence) and not _reasoned(candidate, sentence, at) for at, sentence in enumerate(early)
+    ):
         return True
     return any(_bare(candidate, sentence) for sentence in told[:-2])
+
+
+def _verdict(candidate: Candidate, first: str) -> bool:
+    """The right option alone, as text or letter, called the answer or with hardly a word beside it."""
+    rest = marked(candidate, first)
+    if RIGHT not in rest or OTHER in rest or NAME in rest or first.endswith(("?", "？")):
+        return False
+    rest = rest.replace(RIGHT, " ")
+    if supposes(rest) or denies(rest) or evidence(rest, candidate):
+        return False
+    return bool(_VERDICT.search(rest)) or len(words(rest)) <= _FEW * (2 if HAN.search(rest) else 1)
 
 
 def _bare(candidate: Candidate, sentence: str) -> bool:
@@ -94,19 +150,23 @@ def _bare(candidate: Candidate, sentence: str) -> bool:
     named = candidate.entities.find(sentence)
     if any(m.key != letter or m.end - m.start > _LETTER_LENGTH for m in named) or supposes(sentence):
         return False
-    return not _evidence(sentence, candidate) and not denies(sentence)
+    return not evidence(sentence, candidate) and not denies(sentence)
 
 
 def _stands(letter: str, sentence: str) -> bool:
     """The letter by itself, and not as the article."""
-    found = re.search(rf"(?<![A-Za-z]){letter}(?![A-Za-z'’-])", sentence)
+    found = re.search(rf"(?<![A-Za-z0-9]){letter}(?![A-Za-z'’-])", sentence)
     return found is not None and not (letter == "A" and re.match(r"A\s+[a-z]", sentence))
 
 
 def _claims(candidate: Candidate, sentence: str) -> bool:
     """An unhedged "the answer is B" that gives no reason."""
-    bare = candidate.entities.masked(sentence)
-    if not _CLAIM.search(bare) or supposes(bare) or denies(bare):
+    bare, said = candidate.entities.masked(sentence), marked(candidate, sentence)
+    if supposes(bare) or denies(bare):
+        return False
+    if _ASSERTS.search(said) and OTHER not in said:
+        return True
+    if not _CLAIM.search(bare):
         return False
     named = {m.key for m in candidate.entities.find(sentence) if m.kind == "option"}
     letter = candidate.item.letter
@@ -115,6 +175,16 @@ def _claims(candidate: Candidate, sentence: str) -> bool:
         or bool(re.search(rf"(?:is|be|为|是|选)\W*{letter}(?![A-Za-z'’-])", sentence))
         and not named - {letter}
     )
+
+
+def _reasoned(candidate: Candidate, sentence: str, place: int) -> bool:
+    """A conclusion drawn from what came before it, or with evidence in the same sentence."""
+    before = "\n".join(candidate.sentences[:place])
+    drawn = _DRAWN.search(candidate.entities.masked(sentence)) and (
+        candidate.entities.find(before) or evidence(before, candidate)
+    )
+    said = marked(candidate, sentence)
+    return bool(drawn) or evidence(said, candidate) or NAME in said
 
 
 def _letter(first: str, letter: str) -> int | None:
@@ -129,7 +199,7 @@ def _option(candidate: Candidate, first: str) -> int | None:
     return mentions[0].start if {m.key for m in mentions} == {candidate.item.letter} else None
 
 
-def _evidence(before: str, candidate: Candidate) -> bool:
+def evidence(before: str, candidate: Candidate) -> bool:
     """Whether words of the question that carry content stand in the text."""
     low, question = folded(before), candidate.item.question
     content = set(re.findall(r"[^\W\d_]{4,}", folded(question))) - _COMMON
