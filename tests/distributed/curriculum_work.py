@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 from unittest import mock
 
@@ -14,13 +15,20 @@ from fleming_nemo.grpo.curriculum import mining, switch
 from fleming_nemo.grpo.ledger import Entry
 from fleming_nemo.parallel import groups
 from fleming_nemo.rollout.episodes import Episode
+from fleming_nemo.training.checkpoint import Checkpoints
+
+AT_THE_END = -1
+"""Instead of a step: when stage 1 has ended by itself and the checkpoint of that is about to be saved."""
 
 
-def whole_run(cfg: RunConfig, kill_after: int | None = None, kill_in_mining_of: str = "") -> dict[str, Any]:
+def whole_run(
+    cfg: RunConfig, kill_after: int | None = None, kill_in_mining_of: str = "", window: int = 5
+) -> dict[str, Any]:
     """`work.whole_run` with a switch that looks at a few steps; kills all ranks in the middle of a mining, if asked.
 
     Args:
         kill_in_mining_of: name of the policy whose mining is not survived.
+        window: steps that the switch looks at.
     """
     counted = 0
 
@@ -28,10 +36,29 @@ def whole_run(cfg: RunConfig, kill_after: int | None = None, kill_in_mining_of: 
         nonlocal counted
         counted += policy == kill_in_mining_of
         if counted == 2:
-            groups.barrier()
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         return ledger.entry(episodes, policy, round_name)
 
-    patches = [mock.patch.object(switch, "WINDOW", 5), mock.patch.object(switch, "SPARSE_ABOVE", 0.1)]
-    with patches[0], patches[1], mock.patch.object(mining, "entry", entry):
+    save = Checkpoints.save
+
+    def save_or_die(self: Checkpoints, step: int, state: dict[str, Any], score: float | None = None) -> None:
+        if kill_after == AT_THE_END and state["curriculum"]["switch"]["reached"]:
+            die()
+        save(self, step, state, score)
+
+    patches = [
+        mock.patch.object(switch, "WINDOW", window),
+        mock.patch.object(switch, "SPARSE_ABOVE", 0.1),
+        mock.patch.object(mining, "entry", entry),
+        mock.patch.object(Checkpoints, "save", save_or_die),
+    ]
+    with ExitStack() as stack:
+        for patch in patches:
+            stack.enter_context(patch)
         return work.whole_run(cfg, kill_after)
+
+
+def die() -> None:
+    """All ranks at once, without a last word."""
+    groups.barrier()
+    os.kill(os.getpid(), signal.SIGKILL)
