@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -39,7 +38,7 @@ from fleming_nemo.config.schema import (
 )
 from fleming_nemo.data import tokenizer
 from fleming_nemo.data.chat import render_prompt
-from fleming_nemo.data.items import read_items, write_items
+from fleming_nemo.data.items import read_items
 from fleming_nemo.data.tokenizer import NANO_DIR
 from fleming_nemo.grpo import run as grpo_run
 from fleming_nemo.grpo.curriculum.mixture import Mixture, easy_and_moderate
@@ -59,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=8, help="questions of a step (default: %(default)s)")
     parser.add_argument("--group", type=int, default=8, help="responses to each (default: %(default)s)")
-    parser.add_argument("--max-response", type=int, default=256, help="limit where they end (default: %(default)s)")
+    parser.add_argument("--max-response", type=int, default=128, help="limit where they end (default: %(default)s)")
     parser.add_argument("--equal-response", type=int, default=64, help="tokens where all are equally long")
     parser.add_argument("--steps", type=int, default=6, help="of a round, the first not counted (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="of each, alternating (default: %(default)s)")
@@ -127,13 +126,10 @@ def compare(task: dict[str, Any], rounds: int, peer_batches: list[int], folder: 
 
 
 def questions(data: Path, model: Path, count: int) -> list[tuple[str, list[int]]]:
-    """Drills of the nano model as a pool of questions; (chat, token ids) of the first `count` that a run draws."""
-    sizes = SynthesisConfig(kind="drills", sft_items=64, heldout_items=512)
+    """Questions of the demo's kind for the nano model; (chat, token ids) of the first `count` that a run draws."""
+    sizes = SynthesisConfig(sft_items=30, rl_items=600, heldout_items=30)
     prepare(DataConfig(dir=str(data), tokenizer="nano", synthesis=sizes), seed=1)
-    drills = read_items(data / "items_heldout.jsonl")
-    tiers = ("easy", "moderate")
-    pool = [replace(item, split="rl", difficulty=tiers[n % 2]) for n, item in enumerate(drills)]
-    write_items(data / "items_rl.jsonl", pool)
+    pool = read_items(data / "items_rl.jsonl")
     chat = tokenizer.load(DataConfig(tokenizer="nano"))
     model.mkdir()
     for file in ("config.json", "model.safetensors"):

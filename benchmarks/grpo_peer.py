@@ -29,7 +29,7 @@ def main(task_file: str) -> None:
     texts = task["texts"]
     if tokenizer(texts)["input_ids"] != task["prompts"]:
         raise SystemExit("the peer's tokenizer makes other token ids of the prompts")
-    ends = {} if task["ends"] else {"generation_kwargs": {"eos_token_id": None}}
+    ends = {} if task["ends"] else {"generation_kwargs": {"eos_token_id": NO_TOKEN}}
     clock, lengths = Clock(), []
 
     def reward(completion_ids: list[list[int]], **_: Any) -> list[float]:
