@@ -66,6 +66,7 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         engine.guard.load_state_dict(state["guard"])
         gate.load_state_dict(state["drift"])
         generation.policy = state["policy"]
+        generation.saved(first)  # a kill may have come between the checkpoint and this
     elif cfg.eval.every:
         with watchdog.phase("evaluate"):
             at_start = quick_accuracy(cfg, engine, chat, 0)

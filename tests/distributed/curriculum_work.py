@@ -21,11 +21,14 @@ AT_THE_END = -1
 """Instead of a step: when stage 1 has ended by itself and the checkpoint of that is about to be saved."""
 
 
-def whole_run(cfg: RunConfig, kill_after: int | None = None, kill_in_mining_of: str = "") -> dict[str, Any]:
+def whole_run(
+    cfg: RunConfig, kill_after: int | None = None, kill_in_mining_of: str = "", window: int = 5
+) -> dict[str, Any]:
     """`work.whole_run` with a switch that looks at a few steps; kills all ranks in the middle of a mining, if asked.
 
     Args:
         kill_in_mining_of: name of the policy whose mining is not survived.
+        window: steps that the switch looks at.
     """
     counted = 0
 
@@ -44,7 +47,7 @@ def whole_run(cfg: RunConfig, kill_after: int | None = None, kill_in_mining_of: 
         save(self, step, state, score)
 
     patches = [
-        mock.patch.object(switch, "WINDOW", 5),
+        mock.patch.object(switch, "WINDOW", window),
         mock.patch.object(switch, "SPARSE_ABOVE", 0.1),
         mock.patch.object(mining, "entry", entry),
         mock.patch.object(Checkpoints, "save", save_or_die),

@@ -20,6 +20,7 @@ import pytest
 CASES_PER_SET = 6
 COLLECTIVE_LIMIT_S = 60
 SET_LIMIT_S = 150
+PRELOAD = ["fleming_nemo.sft.run", "fleming_nemo.grpo.run", "fleming_nemo.rollout.local", "tiny"]
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,7 @@ class Harness:
         folder = self.folder / f"set_{self.sets}"
         folder.mkdir()
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(
-            ["fleming_nemo.sft.run", "fleming_nemo.grpo.run", "fleming_nemo.rollout.local", "tiny"]
-        )
+        context.set_forkserver_preload(PRELOAD)
         world = cases[0].world
         ranks = [context.Process(target=_rank, args=(rank, world, cases, folder)) for rank in range(world)]
         for process in ranks:

@@ -6,9 +6,7 @@ died is read off the folder.
 """
 
 import json
-import multiprocessing
 import os
-import pickle
 import random
 import time
 from collections import Counter
@@ -16,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import checkpoint_work
-import harness
 import pytest
 import tiny
+from harness import Case
+from lives import LIFE_LIMIT_S, Life
 
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data import corpus
@@ -30,36 +29,11 @@ KILLS = 20
 STEPS = 44
 MOST_STEPS = 2
 """Steps after which a life ends at the latest, so that there is something left for all twenty."""
-LIFE_LIMIT_S = 240
 TIMING = ("seconds", "tokens_per_second", "mfu")
 
 
-class Life:
-    """The run's processes from one start to their end."""
-
-    def __init__(self, folder: Path, cfg: RunConfig, background: bool) -> None:
-        folder.mkdir()
-        self._result = folder / "train.pickle"
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["fleming_nemo.sft.run", "tiny"])
-        case = harness.Case("train", checkpoint_work.train, (cfg, background))
-        self._ranks = [context.Process(target=harness._rank, args=(rank, 2, [case], folder)) for rank in range(2)]
-        self.began = time.monotonic()
-        for process in self._ranks:
-            process.start()
-
-    def kill(self) -> None:
-        for process in self._ranks:
-            process.kill()
-        for process in self._ranks:
-            process.join()
-        assert [p.exitcode for p in self._ranks] == [-9, -9], "it had ended before"
-
-    def result(self) -> Any:
-        for process in self._ranks:
-            process.join(LIFE_LIMIT_S)
-        assert [p.exitcode for p in self._ranks] == [0, 0]
-        return pickle.loads(self._result.read_bytes())
+def begin(folder: Path, cfg: RunConfig, background: bool) -> Life:
+    return Life(folder, [Case("train", checkpoint_work.train, (cfg, background))])
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +75,11 @@ def unbroken(
 ) -> tuple[Path, Any, float, float]:
     """Run directory, final state, seconds to the first step and seconds a step takes with its save."""
     folder = tmp_path_factory.mktemp("unbroken")
-    life = Life(folder / "life", config(data, chat, weights["qwen2.5-tiny"], folder / "run"), background=False)
+    life = begin(folder / "life", config(data, chat, weights["qwen2.5-tiny"], folder / "run"), background=False)
     while not logged(folder / "run") and time.monotonic() < life.began + LIFE_LIMIT_S:
         time.sleep(0.02)
     to_first = time.monotonic() - life.began
-    result = life.result()
+    result = life.result("train")
     return folder / "run", result, to_first, (time.monotonic() - life.began - to_first) / STEPS
 
 
@@ -126,7 +100,7 @@ def test_twenty_kills(
     died = Counter[str]()
     for kill in range(KILLS):
         before, left = logged(run_dir), half_written(run_dir)
-        life = Life(tmp_path / f"life_{kill}", cfg, background)
+        life = begin(tmp_path / f"life_{kill}", cfg, background)
         # one in five dies while starting; the time of steps is mostly that of saves
         early = kill % 5 == 4
         delay = moments.uniform(0, 0.8 * to_first_s) if early else to_first_s + moments.uniform(0, 4 * step_s)
@@ -135,7 +109,7 @@ def test_twenty_kills(
         life.kill()
         saving = half_written(run_dir) - left
         died["saving" if saving else "training" if logged(run_dir) != before else "starting"] += 1
-    state = Life(tmp_path / "last", cfg, background).result()
+    state = begin(tmp_path / "last", cfg, background).result("train")
 
     print(f"killed while {dict(died)}")
     assert died.total() == KILLS

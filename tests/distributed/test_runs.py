@@ -95,7 +95,10 @@ def results(
     add("grpo killed", "broken", "sft", 3, "grpo")
     add("grpo resumed", "broken", "grpo killed", None, "grpo")
     add("grpo killed early", "broken early", "sft", 1, "grpo")
-    add("grpo restarted", "broken early", "grpo killed early", None, "grpo")
+    restarted = run_config(data, chat, folders["broken early"], "grpo", folders["unbroken"] / "sft")
+    at_end = Case("grpo killed at its end", work.killed_before_forgetting, (restarted,), 2, "grpo killed early", True)
+    cases.append(at_end)
+    add("grpo restarted", "broken early", at_end.name, None, "grpo")
     add("grpo tp2", "other layout", "sft", None, "grpo", tp=2)
     cases.append(Case("drift", work.drift, (folders["unbroken"] / "grpo",), after="grpo"))
     add("recorded", "recorded", "sft", None, "grpo", ("rollout.record=true", "eval.every=0"))
@@ -141,7 +144,7 @@ def assert_same_run(got: Path, expected: Path) -> None:
     [
         ("sft", "broken", "sft resumed", [3, 4]),
         ("grpo", "broken", "grpo resumed", [3, 4]),
-        ("grpo", "broken early", "grpo restarted", [1, 2, 3, 4]),
+        ("grpo", "broken early", "grpo restarted", []),  # it had come to its last checkpoint
     ],
 )
 def test_killed_and_resumed(
@@ -190,6 +193,13 @@ def test_the_layout_does_not_change_what_a_grpo_run_samples(results: dict[str, A
         for name in ("reward", "response_length", "zero_variance", "heldout_accuracy"):
             assert a.get(name) == b.get(name), name
         assert a["loss"] == pytest.approx(b["loss"], abs=1e-3)
+
+
+def test_rollouts_of_a_checkpoint_are_dropped_also_by_the_next_start(
+    results: dict[str, Any], folders: dict[str, Path]
+) -> None:
+    value(results, "grpo killed at its end"), value(results, "grpo restarted")
+    assert not list((folders["broken early"] / "grpo" / "bank").iterdir())
 
 
 def test_a_resumed_run_takes_what_was_drawn_before_the_kill(results: dict[str, Any], folders: dict[str, Path]) -> None:

@@ -15,6 +15,7 @@ import torch
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.grpo import drift_check
 from fleming_nemo.grpo import run as grpo_run
+from fleming_nemo.grpo.generate import Generation
 from fleming_nemo.grpo.update import Updates
 from fleming_nemo.parallel import groups
 from fleming_nemo.reward.verify import Outcome, Verdict
@@ -156,3 +157,17 @@ def whole_run(cfg: RunConfig, kill_after: int | None = None) -> dict[str, Any]:
     with mock.patch.object(RunDirectory, "log", log_and_die), mock.patch.object(episodes, "verify", verify):
         result = (sft_run if cfg.task == "sft" else grpo_run).run(cfg)
     return {"result": result, "steps": steps}
+
+
+def killed_before_forgetting(cfg: RunConfig) -> None:
+    """A run whose last checkpoint is whole, and which dies before it has dropped the rollouts that are in it."""
+    saved = Generation.saved
+
+    def saved_or_die(self: Generation, steps: int) -> None:
+        if steps == cfg.train.steps:
+            groups.barrier()
+            os.kill(os.getpid(), signal.SIGKILL)
+        saved(self, steps)
+
+    with mock.patch.object(Generation, "saved", saved_or_die):
+        whole_run(cfg)
