@@ -114,11 +114,11 @@ def test_the_panel_is_quiet_in_a_log_and_has_a_last_line(tmp_path, capfd):
                 panel.accepted()
             else:
                 panel.rejected(result)
-    said = capfd.readouterr()
-    assert said.out == said.err == ""
     assert panel.summary() == (
         "cot: 9 accepted, 2 rejected, 12 calls, 2 of them retries, 1 cached, 80 + 40 tokens, cost 0.0048"
     )
+    said = capfd.readouterr()
+    assert (said.out, said.err) == ("", panel.summary() + "\n"), "no bar, and the figures once at the end"
     assert panel.reasons == {"rejected: HTTP 500": 2}
 
 
