@@ -151,6 +151,35 @@ def _mend_adamw_resume() -> None:
     DistributedOptimizer.load_state_dict = load_with_own_steps
 
 
+def self_attention() -> type:
+    """megatron-core's self-attention; on a CPU one whose key/value cache holds keys that are rotated already.
+
+    megatron-core's static cache holds them as they were projected and rotates all of them again for every new token,
+    which takes half of the time of generation on a CPU.
+    """
+    from megatron.core.models.common.embeddings import rope_utils
+    from megatron.core.transformer.attention import SelfAttention
+
+    if not _enabled:
+        return SelfAttention
+
+    class RotatedCache(SelfAttention):
+        def _adjust_key_value_for_inference(
+            self, inference_context: Any, query: Any, key: Any, value: Any, rotary_pos_emb: Any, *rest: Any
+        ) -> Any:
+            if inference_context is not None and inference_context.is_static_batching() and rotary_pos_emb is not None:
+                start = inference_context.sequence_len_offset
+                query, key = (
+                    rope_utils.apply_rotary_pos_emb(x, angles[start : start + len(x)], config=self.config)
+                    for x, angles in zip((query, key), rotary_pos_emb, strict=True)
+                )
+                rotary_pos_emb = None
+            adjust = super()._adjust_key_value_for_inference
+            return adjust(inference_context, query, key, value, rotary_pos_emb, *rest)
+
+    return RotatedCache
+
+
 class _Results:
     """Takes what the writers of a checkpoint report, also from a process forked later; leaves nothing behind.
 

@@ -1,8 +1,7 @@
 """Layer specification of the GPT block, without Transformer Engine: one definition for CPU and GPU.
 
-Three pieces replace megatron-core's local modules: an RMSNorm that may be cut along the sequence, a core attention on
-torch's scaled_dot_product_attention that knows context parallelism and left-padded key/value caches, and around it a
-self-attention that rotates a key once.
+Two pieces replace megatron-core's local modules: an RMSNorm that may be cut along the sequence, and a core attention on
+torch's scaled_dot_product_attention that knows context parallelism and left-padded key/value caches.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from megatron.core.models.common.embeddings.rope_utils import apply_rotary_pos_emb
 from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_local_spec
-from megatron.core.transformer.attention import SelfAttention
 from megatron.core.transformer.transformer_block import TransformerBlockSubmodules, get_num_layers_to_build
 from torch import Tensor, nn
+
+from fleming_nemo.parallel import cpu_backend
 
 
 class RMSNorm(nn.Module):
@@ -47,25 +46,6 @@ class _AllGather(torch.autograd.Function):
         grad = grads[0].contiguous()
         torch.distributed.all_reduce(grad, group=ctx.group)
         return grad[ctx.group.rank()], None
-
-
-class CachingAttention(SelfAttention):
-    """Self-attention whose key/value cache holds keys that are rotated already.
-
-    megatron-core's static cache holds them as they were projected and rotates all of them again for every new token.
-    """
-
-    def _adjust_key_value_for_inference(
-        self, inference_context: Any, query: Tensor, key: Tensor, value: Tensor, rotary_pos_emb: Any, *rest: Any
-    ) -> Any:
-        if inference_context is not None and inference_context.is_static_batching() and rotary_pos_emb is not None:
-            start = inference_context.sequence_len_offset
-            query, key = (
-                apply_rotary_pos_emb(x, angles[start : start + len(x)], config=self.config)
-                for x, angles in zip((query, key), rotary_pos_emb, strict=True)
-            )
-            rotary_pos_emb = None
-        return super()._adjust_key_value_for_inference(inference_context, query, key, value, rotary_pos_emb, *rest)
 
 
 class CoreAttention(nn.Module):
@@ -178,7 +158,7 @@ def block_spec(config: Any, vp_stage: int | None = None) -> TransformerBlockSubm
     spec = get_gpt_layer_local_spec(qk_layernorm=config.qk_layernorm, normalization="RMSNorm")
     layer: Any = spec.submodules
     layer.input_layernorm = layer.pre_mlp_layernorm = RMSNorm
-    layer.self_attention.module = CachingAttention
+    layer.self_attention.module = cpu_backend.self_attention()
     attention = layer.self_attention.submodules
     if config.qk_layernorm:
         attention.q_layernorm = attention.k_layernorm = RMSNorm

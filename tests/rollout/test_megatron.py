@@ -15,12 +15,12 @@ from safetensors.torch import load_file
 
 from fleming_nemo.config.presets import ARCHS
 from fleming_nemo.data.batch import Sample
-from fleming_nemo.parallel import layers
 from fleming_nemo.rollout import megatron
 from fleming_nemo.rollout.megatron import MegatronRollouts
 from fleming_nemo.rollout.types import Request, Rollout
 from fleming_nemo.training.engine import Engine
 
+from megatron.core.models.common.embeddings import rope_utils  # isort: skip
 from megatron.core.transformer import attention  # isort: skip
 
 pytestmark = pytest.mark.usefixtures("one_process")
@@ -208,7 +208,7 @@ def test_shapes_hold_for_every_architecture(weights: dict[str, Path]) -> None:
 def test_a_key_is_rotated_once(policy: tuple[Engine, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Rotating all keys of the cache for every token, as megatron-core does, took half of the time."""
     engine, _ = policy
-    rotated, rotate = [], layers.apply_rotary_pos_emb
+    rotated, rotate = [], rope_utils.apply_rotary_pos_emb
 
     def counting(x: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:
         rotated.append(len(x))
@@ -217,7 +217,7 @@ def test_a_key_is_rotated_once(policy: tuple[Engine, Path], monkeypatch: pytest.
     def refused(*_: object, **__: object) -> None:
         raise AssertionError("rotated again")
 
-    monkeypatch.setattr(layers, "apply_rotary_pos_emb", counting)
+    monkeypatch.setattr(rope_utils, "apply_rotary_pos_emb", counting)
     monkeypatch.setattr(attention, "apply_rotary_pos_emb", refused)
     sampler(engine, stops=set()).generate([Request((1, 2, 5), 0), Request((4, 5), 1)], 1.0, 6, 0)
     both = 2 * engine.shape.num_layers  # queries and keys
