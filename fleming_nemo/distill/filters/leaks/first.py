@@ -44,58 +44,12 @@ _DRAWN = re.compile(
 )
 _CALLED = re.compile(r"\b(?:correct|right|answer)\b|答案|正确|正解")
 _COMMON = frozenset(
-    [
-        "which",
-        "what",
-        "that",
-        "this",
-        "with",
-        "from",
-        "have",
-        "patient",
-        "disease",
-        "diagnosis",
-        "likely",
-        "most",
-        "best",
-        "question",
-        "option",
-        "options",
-        "answer",
-        "correct",
-        "following",
-        "there",
-        "their",
-        "these",
-        "those",
-        "does",
-        "would",
-        "could",
-        "should",
-        "gene",
-        "drug",
-        "fits",
-        "given",
-        "known",
-        "recorded",
-        "records",
-        "record",
-        "finding",
-        "findings",
-        "explain",
-        "explains",
-        "explained",
-        "cause",
-        "causes",
-        "shown",
-        "shows",
-        "expected",
-        "choose",
-        "select",
-        "present",
-        "absent",
-        "case",
-    ]
+    (
+        "which what that this with from have patient disease diagnosis likely most best question option options "
+        "answer correct following there their these those does would could should gene drug fits given known "
+        "recorded records record finding findings explain explains explained cause causes shown shows expected "
+        "choose select present absent case"
+    ).split()
 )
 _VERDICT = re.compile(
     r"\b(?:answers?|conclusion|solution|pick|choice|choose|select|go(?:ing)? with|diagnosis|correct|right|verdict|"
@@ -103,6 +57,12 @@ _VERDICT = re.compile(
     r"confident|no need|way to go|straight)\b"
     r"|选|答案|结论|正确|是对的|就是|诊断(?:为|是)|应为|毫无疑问|显然"
 )
+_FROM_FINDINGS = re.compile(
+    r"\b(?:findings|features|signs|symptoms|clues|manifestations|picture|presentation) (?:that )?"
+    r"(?:best |all |clearly )?(?:fit|match|suit|suggest|point|indicate|support|belong)"
+    r"|(?:这些|上述|以上|该)?(?:表现|症状|体征|所见|特征)(?:均|都)?(?:符合|提示|支持|指向)"
+)
+"""A judgement on what was seen, however short: a step from the findings to the option, and no bare verdict."""
 _FEW = 4
 """Words, or pairs of Han characters, that a bare verdict has beside the option."""
 
@@ -137,7 +97,7 @@ def _verdict(candidate: Candidate, first: str) -> bool:
     if RIGHT not in rest or OTHER in rest or NAME in rest or first.endswith(("?", "？")):
         return False
     rest = rest.replace(RIGHT, " ")
-    if supposes(rest) or denies(rest) or evidence(rest, candidate):
+    if supposes(rest) or denies(rest) or evidence(rest, candidate) or _FROM_FINDINGS.search(rest):
         return False
     return bool(_VERDICT.search(rest)) or len(words(rest)) <= _FEW * (2 if HAN.search(rest) else 1)
 
