@@ -43,14 +43,13 @@ _DRAWN = re.compile(
     r"|因此|所以|故|综上|可知|可见|于是"
 )
 _CALLED = re.compile(r"\b(?:correct|right|answer)\b|答案|正确|正解")
-_COMMON = frozenset(
-    (
-        "which what that this with from have patient disease diagnosis likely most best question option options "
-        "answer correct following there their these those does would could should gene drug fits given known "
-        "recorded records record finding findings explain explains explained cause causes shown shows expected "
-        "choose select present absent case"
-    ).split()
+_COMMON_WORDS = (
+    "which what that this with from have patient disease diagnosis likely most best question option options "
+    "answer correct following there their these those does would could should gene drug fits given known "
+    "recorded records record finding findings explain explains explained cause causes shown shows expected "
+    "choose select present absent case"
 )
+_COMMON = frozenset(_COMMON_WORDS.split())
 _VERDICT = re.compile(
     r"\b(?:answers?|conclusion|solution|pick|choice|choose|select|go(?:ing)? with|diagnosis|correct|right|verdict|"
     r"it is|it['’]s|is it|must be|has to be|the one|final\w*|bottom line|option|obvious\w*|clearly|settle|believe|"
