@@ -42,8 +42,8 @@ ARCHS: dict[str, ArchShape] = {
     "nano": ArchShape("qwen2.5", 4, 128, 384, 4, 2, 32, 1024, 1e4, 1e-6, True, 512),
     # Stand-ins for --tiny. Four layers, so that two pipeline stages hold more than one each; Qwen3's heads are wider
     # than hidden_size / num_heads, in 32B as here.
-    "qwen2.5-tiny": ArchShape("qwen2.5", 4, 64, 128, 4, 2, 16, 1024, 1e6, 1e-6, False, 512),
-    "qwen3-tiny": ArchShape("qwen3", 4, 64, 128, 4, 2, 32, 1024, 1e6, 1e-6, False, 512),
+    "qwen2.5-tiny": ArchShape("qwen2.5", 4, 64, 128, 4, 2, 16, 1024, 1e6, 1e-6, False, 4096),
+    "qwen3-tiny": ArchShape("qwen3", 4, 64, 128, 4, 2, 32, 1024, 1e6, 1e-6, False, 4096),
     "llama-tiny": ArchShape("llama", 4, 64, 128, 4, 2, 16, 1024, 1e5, 1e-5, True, 512),
     # The one small model with real weights that a CPU can run: what the exchange of weights is checked on.
     "smollm2-135m": ArchShape("llama", 30, 576, 1536, 9, 3, 64, 49152, 1e5, 1e-5, True, 8192),
