@@ -34,9 +34,9 @@ from fleming_nemo.config.schema import (
     OptimConfig,
     RolloutConfig,
     RunConfig,
-    SynthesisConfig,
     TrainConfig,
 )
+from fleming_nemo.config.syntheses import Synthesis
 from fleming_nemo.data import tokenizer
 from fleming_nemo.data.chat import render_prompt
 from fleming_nemo.data.items import read_items
@@ -133,8 +133,8 @@ def median(told: dict[str, Any], name: str) -> float:
 
 def questions(data: Path, model: Path, count: int) -> list[tuple[str, list[int]]]:
     """Questions of the demo's kind for the nano model; (chat, token ids) of the first `count` that a run draws."""
-    sizes = SynthesisConfig(sft_items=30, rl_items=600, heldout_items=30)
-    prepare(DataConfig(dir=str(data), tokenizer="nano", synthesis=sizes), seed=1)
+    sizes = Synthesis(sft_items=30, rl_items=600, heldout_items=30)
+    prepare(DataConfig(dir=str(data), tokenizer="nano"), seed=1, made=sizes)
     pool = read_items(data / "items_rl.jsonl")
     chat = tokenizer.load(DataConfig(tokenizer="nano"))
     model.mkdir()
