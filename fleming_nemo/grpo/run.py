@@ -8,17 +8,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from fleming_nemo.config.schema import RunConfig
-from fleming_nemo.data import files
-from fleming_nemo.data.batch import check_length
-from fleming_nemo.data.chat import render_prompt
-from fleming_nemo.data.items import read_items
 from fleming_nemo.evaluation.run import evaluate_if_possible, quick_accuracy
 from fleming_nemo.grpo import records, update
 from fleming_nemo.grpo.curriculum import refill
@@ -26,6 +21,7 @@ from fleming_nemo.grpo.curriculum.stage import Curriculum
 from fleming_nemo.grpo.drift import DriftGate
 from fleming_nemo.grpo.generate import Generation
 from fleming_nemo.grpo.ledger import entry
+from fleming_nemo.grpo.opening import open_run
 from fleming_nemo.parallel import groups
 from fleming_nemo.reward.verify import reward
 from fleming_nemo.rollout.episodes import Episode
@@ -34,21 +30,13 @@ from fleming_nemo.training import throughput, watchdog
 from fleming_nemo.training.checkpoint import Checkpoints
 from fleming_nemo.training.phases import Phases
 from fleming_nemo.training.progress import Steps, speeds
-from fleming_nemo.training.rundir import RunDirectory
 from fleming_nemo.training.schedule import learning_rate
-from fleming_nemo.training.start import start
 
 
 def run(cfg: RunConfig) -> dict[str, Any]:
     """Task `grpo`: train to `train.steps`, going on from this run's newest checkpoint, then evaluate the policy."""
-    engine, chat = start(cfg)
+    engine, chat, items, run_directory = open_run(cfg)
     layout = engine.layout
-    run_directory = RunDirectory(Path(cfg.run_dir), writer=groups.rank() == 0)
-    pool_file = Path(cfg.data.dir) / "items_rl.jsonl"
-    items = read_items(pool_file)
-    prompts = chat.encode_batch([render_prompt(item, cfg.data.system_prompt) for item in items])
-    check_length(max(map(len, prompts), default=0) + cfg.rollout.max_response, cfg.train.seq_length)
-    run_directory.write_card(cfg, layout.sizes(), {"items_rl.jsonl": files.sha256(pool_file), "tokenizer": chat.sha256})
     # before a checkpoint of this run is loaded: mining is done with the policy of the stage before, and the reference
     # of a KL term are the weights that the stage starts with
     curriculum = Curriculum(cfg, engine, chat, items, run_directory)

@@ -18,7 +18,7 @@ from fleming_nemo.rods.corpus.slim import Part
 from fleming_nemo.rods.overlap.decontaminate import decontaminate
 from fleming_nemo.rods.overlap.entries import read_benchmarks
 from fleming_nemo.rods.overlap.exact import drop_exact_duplicates
-from fleming_nemo.rods.overlap.hits import hits_per_benchmark
+from fleming_nemo.rods.overlap.hits import hits_per_benchmark, told
 from fleming_nemo.rods.overlap.index import BenchmarkIndex
 from fleming_nemo.rods.overlap.near import drop_near_duplicates
 from fleming_nemo.rods.stages import Shard, run_shards
@@ -80,9 +80,7 @@ def decontaminate_step(
     result = decontaminate(items, index, workers)
     removed = []
     for row in result.removed:
-        hit = row["hits"][0]
-        reason = f"in benchmark {hit['benchmark']}: {hit['reason']}, item {hit['id']}"
-        removed.append({"row": row["row"], "id": row["id"], "reason": reason})
+        removed.append({"row": row["row"], "id": row["id"], "reason": told(row)})
     rejects = [row | {"file": Path(row["file"]).name} for row in bad]
     write_json(folder / "removed.json", {"removed": removed, "rejects": rejects})
     return hits_per_benchmark(result.removed, index)

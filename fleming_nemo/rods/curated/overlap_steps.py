@@ -14,7 +14,7 @@ from fleming_nemo.rods.curated.steps import ItemStep, Stepped
 from fleming_nemo.rods.overlap.decontaminate import decontaminate
 from fleming_nemo.rods.overlap.entries import Entry, read_benchmarks
 from fleming_nemo.rods.overlap.exact import drop_exact_duplicates
-from fleming_nemo.rods.overlap.hits import hits_per_benchmark
+from fleming_nemo.rods.overlap.hits import hits_per_benchmark, told
 from fleming_nemo.rods.overlap.index import BenchmarkIndex
 from fleming_nemo.rods.overlap.near import drop_near_duplicates
 
@@ -57,9 +57,7 @@ def _clean(items: Sequence[QAItem], benchmarks: Mapping[str, Sequence[Entry]], w
     result = decontaminate(items, index, workers)
     rejects = []
     for row in result.removed:
-        hit = row["hits"][0]
-        reason = f"in benchmark {hit['benchmark']}: {hit['reason']}, item {hit['id']}"
-        rejects.append(reject_item(items[row["row"]], Refused("question", reason)))
+        rejects.append(reject_item(items[row["row"]], Refused("question", told(row))))
     return Stepped(result.kept, rejects, {"benchmarks": hits_per_benchmark(result.removed, index)})
 
 

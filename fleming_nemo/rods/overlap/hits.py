@@ -24,3 +24,9 @@ def hits_per_benchmark(removed: Iterable[Mapping[str, Any]], index: BenchmarkInd
         name: {"questions": index.sizes[name], "items": found.total(), "rules": dict(sorted(found.items()))}
         for name, found in rules.items()
     }
+
+
+def told(row: dict[str, Any]) -> str:
+    """The surest hit of a removed item, as the reason in a rejects file."""
+    hit = row["hits"][0]
+    return f"in benchmark {hit['benchmark']}: {hit['reason']}, item {hit['id']}"
