@@ -50,7 +50,7 @@ def config_of(run_dir: Path, steps: int) -> RunConfig:
     if checkpoint.steps(run_dir):
         cfg.model.weights = str(run_dir)
     cfg.task, cfg.run_dir = "drift", str(run_dir / FOLDER)
-    cfg.train.steps, cfg.rollout.replay, cfg.eval.every, cfg.grpo.updates_per_batch = steps, "", 0, 1
+    cfg.train.steps, cfg.rollout.record, cfg.eval.every, cfg.grpo.updates_per_batch = steps, "", 0, 1
     cfg.grpo.remine_every = 0
     return cfg
 

@@ -73,7 +73,7 @@ class Generation:
 
     def saved(self, steps: int) -> None:
         """A checkpoint contains the first `steps` steps; their rollouts are never used again."""
-        if groups.rank() == 0 and not self.cfg.rollout.record:
+        if groups.rank() == 0 and not self.cfg.rollout.keep:
             self._bank.forget(steps)
 
     def _drawn_by(self) -> str:
@@ -106,5 +106,5 @@ class Generation:
         if missing:
             raise UserError(
                 f"{self.cfg.rollout.replay} has no rollouts of question {missing[0]} of step {step + 1}; it was "
-                "recorded with other options, or is damaged: record it again with rollout.record=true"
+                "recorded with other options, or is damaged: record it again with rollout.record=keep"
             )

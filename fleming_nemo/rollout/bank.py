@@ -8,7 +8,7 @@ or not at all.  What may be used again follows from the checkpoint that the run 
     steps the checkpoint contains     trained on already; forgotten
     later steps                       used once, if the policy that resumes is the one that drew them (`lineage`)
 
-The same files, kept, are the record that `rollout.replay` trains from without an engine.
+The same files, kept, are the record that another run trains from (`rollout.record`) without an engine.
 """
 
 from __future__ import annotations
@@ -102,11 +102,11 @@ class Bank:
             try:
                 found |= _decoded(path)[1]
             except Damaged as error:
-                raise UserError(f"{path}: {error}; record the run again with rollout.record=true") from error
+                raise UserError(f"{path}: {error}; record the run again with rollout.record=keep") from error
         if not found:
             raise UserError(
-                f"{self.folder} holds no rollouts of step {step + 1}; rollout.replay names a run directory whose run "
-                "had rollout.record=true and at least as many steps"
+                f"{self.folder} holds no rollouts of step {step + 1}; rollout.record names a run directory whose run "
+                "had rollout.record=keep and at least as many steps"
             )
         return found
 
