@@ -6,7 +6,6 @@ from fleming_nemo.config.presets import ARCHS, tiny
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.config.validate import data_parallel_size, validate
 
-
 VLLM = ["task=grpo", "rollout.engine=vllm", "rollout.max_response=1024"]
 
 
