@@ -28,8 +28,14 @@ class Group:
 class Backend(Protocol):
     """What rank 0 has: servers, and an engine over them.  Coroutines of one loop."""
 
-    events: list[dict[str, Any]]
-    pool: Any
+    @property
+    def pool(self) -> Any:
+        """What a transfer reaches the servers by."""
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What has happened to the servers; whoever records the rows clears the list."""
+        ...
 
     async def open(self, push: Push) -> None:
         """Start or find the servers; `push` gives the present weights to those named, whenever it is called."""

@@ -17,14 +17,13 @@ import torch.distributed as dist
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.schema import RunConfig
-from fleming_nemo.data import files
 from fleming_nemo.data.tokenizer import ChatTokenizer
-from fleming_nemo.model import hf_config, hf_tokenizer
-from fleming_nemo.parallel import groups
 from fleming_nemo.parallel.agreement import on_first
 from fleming_nemo.rollout.backend import Push
 from fleming_nemo.rollout.remote import RemoteEngine
+from fleming_nemo.rollout.transfer.push import Transfer
 from fleming_nemo.rollout.types import Request, Rollout
+from fleming_nemo.rollout.vllm import model_folder, servers_file
 from fleming_nemo.rollout.vllm.engine import VLLMEngine
 from fleming_nemo.rollout.vllm.pool import Pool
 from fleming_nemo.rollout.vllm.settings import ServerSettings
@@ -46,11 +45,10 @@ def remote(cfg: RunConfig, engine: Engine, chat: ChatTokenizer) -> RemoteEngine:
     """
     given = os.environ.get(GIVEN, "")
     on_first(lambda: check(cfg, bool(given)))
-    from fleming_nemo.rollout.transfer import Transfer
-
     transfer = Transfer(engine, backend="gloo" if not torch.cuda.is_available() else "nccl" if given else "ipc")
-    backend = Servers(cfg, engine, chat, Path(given) if given else None) if groups.rank() == 0 else None
-    return RemoteEngine(backend, transfer)
+    backend: list[Servers] = []
+    on_first(lambda: backend.append(Servers(cfg, chat, pool(cfg, engine, chat, given), colocated=not given)))
+    return RemoteEngine(backend[0] if backend else None, transfer)
 
 
 def check(cfg: RunConfig, given: bool) -> None:
@@ -73,51 +71,63 @@ def check(cfg: RunConfig, given: bool) -> None:
         )
 
 
-def settings(cfg: RunConfig, engine: Engine, chat: ChatTokenizer, given: bool) -> ServerSettings:
+def settings(cfg: RunConfig, engine: Engine, chat: ChatTokenizer, colocated: bool) -> ServerSettings:
     """What the servers are started with; writes the folder that describes the model, without weights."""
-    dtype = "float32" if cfg.model.precision == "fp32" else "bfloat16"
-    folder = Path(cfg.run_dir) / FOLDER / "model"
-    folder.mkdir(parents=True, exist_ok=True)
-    files.write_json(folder / "config.json", hf_config.config_json(engine.shape, dtype))
-    hf_tokenizer.write(chat, cfg.data.system_prompt, engine.shape.max_positions, folder)
+    folder = (Path(cfg.run_dir) / FOLDER / "model").resolve()
+    model_folder.write(folder, engine.shape, cfg.model.precision, chat, cfg.data.system_prompt)
     return ServerSettings(
         model=folder,
         num_tokens=chat.size,
-        dtype=dtype,
+        dtype=model_folder.DTYPES[cfg.model.precision],
         max_length=cfg.train.seq_length,
         max_sequences=cfg.rollout.decode_batch,
         tp=cfg.rollout.tp,
         seed=cfg.seed,
         fp8=cfg.rollout.engine == "vllm-fp8",
-        sleeps=torch.cuda.is_available() and not given,
+        sleeps=colocated,
     )
+
+
+def pool(cfg: RunConfig, engine: Engine, chat: ChatTokenizer, given: str) -> Pool:
+    """The servers of a run, not started or looked for yet."""
+    on_gpu = torch.cuda.is_available()
+    made = settings(cfg, engine, chat, colocated=on_gpu and not given)
+    if given:
+        made.save(Path(given).parent / servers_file.SETTINGS)
+        return Pool.attach(Path(given))
+    world = dist.get_world_size()
+    count = max(1, world // cfg.rollout.tp)
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if on_gpu else []
+    if on_gpu and gpus == [""]:
+        gpus = [str(n) for n in range(world)]
+    logs = Path(os.environ.get("FLEMING_LOGS") or Path(cfg.run_dir) / FOLDER)
+    return Pool.start(made, count, logs, gpus)
 
 
 class Servers:
     """The pool and its engine, on rank 0; see `rollout.backend.Backend`."""
 
-    def __init__(self, cfg: RunConfig, engine: Engine, chat: ChatTokenizer, given: Path | None) -> None:
-        made = settings(cfg, engine, chat, given is not None)
-        if given is not None:
-            self.pool = Pool.attach(given)
-        else:
-            count = max(1, dist.get_world_size() // cfg.rollout.tp)
-            self.pool = Pool.start(made, count, Path(cfg.run_dir) / FOLDER)
-        self._cfg, self._chat = cfg, chat
-        self._colocated = given is None
-        self._asleep = False
+    def __init__(self, cfg: RunConfig, chat: ChatTokenizer, pool: Pool, colocated: bool) -> None:
+        self._cfg, self._chat, self._pool = cfg, chat, pool
+        self._colocated, self._asleep = colocated, False
+        self._engine: VLLMEngine | None = None
+
+    @property
+    def pool(self) -> Pool:
+        return self._pool
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        return self.pool.events
+        return self._pool.events
 
     async def open(self, push: Push) -> None:
         self._push = push
-        await self.pool.__aenter__()
+        await self._pool.__aenter__()
         self._engine = VLLMEngine(
-            self.pool,
+            self._pool,
             self._chat.size,
             {self._chat.end_id, self._chat.pad_id},
+            self._cfg.rollout.decode_batch,
             push=push,
             staleness=self._cfg.rollout.staleness,
         )
@@ -140,6 +150,7 @@ class Servers:
         weight_version: int,
         finished: Callable[[int, Rollout], None],
     ) -> list[Rollout]:
+        assert self._engine is not None
         return await self._engine.generate(requests, temperature, max_response, weight_version, finished)
 
     async def rest(self) -> None:
@@ -149,7 +160,9 @@ class Servers:
             self._asleep = True
 
     async def close(self) -> None:
-        await self.pool.__aexit__(None, None, None)
+        if self._engine is not None:
+            await self._engine.close()
+            await self._pool.__aexit__()
 
     async def _all(self, path: str, params: dict[str, str]) -> None:
         for server in self.pool.servers:
