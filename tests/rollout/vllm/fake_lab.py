@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -82,23 +83,14 @@ def build(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     made = Lab(folder)
 
     def command(settings: ServerSettings, python: Path, host: str, port: int) -> list[str]:
-        return [sys.executable, "-I", fake_vllm.__file__, host, str(port), str(started_key(folder)), str(made.faults)]
+        return [sys.executable, "-I", fake_vllm.__file__, host, str(port), str(made.faults)]
 
     monkeypatch.setattr(environment, "find", lambda: environment.VLLMPython(Path(sys.executable), "0.32.0", True))
     monkeypatch.setattr(started, "command", command)
     monkeypatch.setattr(started, "_LOOK_S", 0.05)
     monkeypatch.setattr(pool, "_FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(started.tempfile, "mkdtemp", lambda prefix: str(_made(folder / "private")))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return made
-
-
-def started_key(folder: Path) -> Path:
-    return folder / "private" / "key"
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(mode=0o700)
-    return folder
 
 
 def requests(groups: int, samples: int) -> list[Request]:

@@ -1,6 +1,6 @@
 """A small HTTP server that speaks vLLM's routes, in a process of its own, and fails as it is told.
 
-    python fake.py HOST PORT KEY_FILE FAULTS.json
+    python fake_vllm.py HOST PORT FAULTS.json
 
 Its responses are a function of the prompt and the seed, as with a real engine that holds one set of weights, so a test
 knows what every rollout has to be. FAULTS.json may be rewritten while it runs: {"fault": share of requests, ...}.
@@ -107,8 +107,8 @@ class Fake:
             writer.close()
 
 
-async def main(host: str, port: str, key_file: str, faults: str) -> None:
-    fake = Fake(Path(key_file).read_text().strip(), Path(faults), int(port))
+async def main(host: str, port: str, faults: str) -> None:
+    fake = Fake(Path(os.environ["FLEMING_VLLM_KEY_FILE"]).read_text().strip(), Path(faults), int(port))
     server = await asyncio.start_server(fake.connection, host, int(port))
     print("fake server is up", flush=True)
     async with server:
