@@ -22,6 +22,7 @@ FAILURES = 4
 LOSSES = 6
 """Servers that may die over one request: it may be what kills them."""
 _PAUSE_S = 0.1
+_ASK_S = 60.0
 _BASE_S, _TOKEN_S = 120.0, 0.25
 
 
@@ -95,6 +96,7 @@ class Dispatcher:
         try:
             reply = await self._pool.http.post(server.address, completion.PATH, asked, patience)
             answer = completion.read(self._asking, job.request, batch.max_response, reply)
+            last = await self._version_now(attempt)
         except Aborted:
             self._note("request_aborted", job, server)
         except Lost as error:
@@ -108,14 +110,24 @@ class Dispatcher:
                 raise UserError(f"the vLLM server refuses a request: {error.said[:300]}") from error
             await self._failed(job, attempt, f"HTTP {error.status}: {error.said[:200]}")
         else:
-            self._answered(job, attempt, answer)
+            self._answered(job, attempt, answer, last)
 
-    def _answered(self, job: Job, attempt: Attempt, answer: Answer) -> None:
+    async def _version_now(self, attempt: Attempt) -> int | None:
+        """Of the weights that sampled the last token, if others than the first: they may change in mid-response."""
+        server = attempt.server
+        version = attempt.version if attempt.gone else server.version
+        if version is None:  # the server goes on with new weights, and the transfer has not said so yet
+            told = await self._pool.http.get(server.address, "/weight_info", _ASK_S)
+            if not str(told.get("weight_version")).isdigit():
+                raise BadReply(f"weights of no known version ({told})")
+            version = int(told["weight_version"])
+        return None if version == attempt.version else version
+
+    def _answered(self, job: Job, attempt: Attempt, answer: Answer, last: int | None) -> None:
         batch, server = job.batch, attempt.server
         if job.done or batch.ended.done():
             return  # the other attempt was faster
         assert attempt.version is not None
-        last = None if attempt.gone or server.version == attempt.version else server.version
         rollout = Rollout(answer.tokens, answer.logprobs, answer.finished, job.request.seed, attempt.version, last)
         batch.rollouts[job.index] = rollout
         batch.durations.append(time.monotonic() - attempt.began)

@@ -49,25 +49,22 @@ def keep(owner: int, command: list[str]) -> int:
             if give_up_at is not None and time.monotonic() > give_up_at:
                 break
     finally:
-        _end_all(child.pid)
-    code = child.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        code = child.wait()
+        _end_orphans()
     return code if code >= 0 else 128 - code
 
 
-def _end_all(group: int) -> None:
-    """Kill the group and whatever came to this process from it, until nothing is left."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)
+def _end_orphans() -> None:
+    """Kill what came to this process as its parents ended, until nothing is left."""
     while children := _children():
         for pid in children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for pid in children:
-            if pid != group:  # that one is for `wait`, which wants its exit code
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
-        if children == [group]:
-            return
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
 
 
 def _children() -> list[int]:
