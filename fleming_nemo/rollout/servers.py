@@ -33,6 +33,9 @@ GIVEN = "FLEMING_ROLLOUT_SERVERS"
 """Environment variable: a servers.json, written where the servers were started."""
 
 FOLDER = "rollout"
+CONTEXT_BYTES = 5e9
+"""Of a GPU's memory that no allocator sees: CUDA contexts and NCCL's buffers of two processes."""
+
 FP8_CAPABILITY = (8, 9)
 """Oldest GPUs (Ada) whose matrix units know fp8."""
 
@@ -85,7 +88,16 @@ def settings(cfg: RunConfig, engine: Engine, chat: ChatTokenizer, colocated: boo
         seed=cfg.seed,
         fp8=cfg.rollout.engine == "vllm-fp8",
         sleeps=colocated,
+        memory=_share(engine) if colocated else 0.0,
     )
+
+
+def _share(engine: Engine) -> float:
+    """What the trainer leaves of its GPU's memory while it waits: without activations, with Adam's two moments, which
+    it allocates at the first step."""
+    parameters = sum(p.numel() for network in engine.networks for p in network.parameters())
+    kept = torch.cuda.memory_allocated() + 2 * 4 * parameters / (engine.layout.dp * engine.layout.cp) + CONTEXT_BYTES
+    return 1 - kept / torch.cuda.get_device_properties(0).total_memory
 
 
 def pool(cfg: RunConfig, engine: Engine, chat: ChatTokenizer, given: str) -> Pool:

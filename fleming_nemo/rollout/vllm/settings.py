@@ -43,6 +43,7 @@ class ServerSettings:
     seed: of whatever is not seeded by a request.
     fp8: weights are quantised to FP8 as they arrive (`vllm-fp8`).
     sleeps: the server gives its memory back between batches, as it shares GPUs with the trainer.
+    memory: share of a GPU's memory that a server takes while it is awake; 0 = what vLLM takes by itself.
     """
 
     model: Path
@@ -54,6 +55,7 @@ class ServerSettings:
     seed: int = 0
     fp8: bool = False
     sleeps: bool = False
+    memory: float = 0.0
 
     def save(self, path: Path) -> None:
         """Write them for servers on other nodes (`serve`)."""
@@ -89,6 +91,8 @@ def command(settings: ServerSettings, python: Path, host: str, port: int) -> lis
         words.append("--enforce-eager")  # graphs and compilation pay on GPUs in bf16, and cost a start minutes
     if settings.fp8:
         words += ["--quantization", "fp8"]
+    if settings.memory:
+        words += ["--gpu-memory-utilization", f"{settings.memory:.3f}"]
     if settings.sleeps:
         words.append("--enable-sleep-mode")
     return words
