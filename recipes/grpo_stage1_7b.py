@@ -20,7 +20,7 @@ def recipe() -> RunConfig:
         stage="grpo_stage1",
         run_dir="runs/grpo_stage1_7b",
         model=ModelConfig(arch="qwen2.5-7b", weights="runs/sft_7b", recompute=-1),
-        # As for SFT; beside it a vLLM server of two GPUs, awake in turn, has its weights and the cache of 96 answers of 8k.
+        # As for SFT; a vLLM server on the same two GPUs, awake in turn, adds its weights and the cache of 96 answers.
         parallel=ParallelConfig(tp=2, sequence_parallel=True, overlap=True),
         data=DataConfig(dir="data/rl_7b", tokenizer="models/Qwen2.5-7B-Instruct"),
         # Not in the paper: rate and warm-up as DAPO and II-Medical have them, betas as MiniMax-M1.
