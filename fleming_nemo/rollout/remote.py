@@ -180,8 +180,12 @@ class RemoteEngine:
         if not self._wanted and not future.done():
             self._stir.wait(BEAT_S)
             self._stir.clear()
-        if self._wanted:
-            return "push", None
+        while self._wanted:
+            servers, answer = self._wanted[0]
+            if any(server.version != self.version for server in servers):
+                return "push", None
+            self._wanted.popleft()  # they got the weights with all others, in the meantime
+            answer()
         if not future.done():
             return "wait", None
         error = future.exception()

@@ -33,6 +33,9 @@ GIVEN = "FLEMING_ROLLOUT_SERVERS"
 """Environment variable: a servers.json, written where the servers were started."""
 
 FOLDER = "rollout"
+ALONE = 0.9
+"""Share of its GPU's memory that a server takes where nothing else runs."""
+
 CONTEXT_BYTES = 5e9
 """Of a GPU's memory that no allocator sees: CUDA contexts and NCCL's buffers of two processes."""
 
@@ -88,7 +91,7 @@ def settings(cfg: RunConfig, engine: Engine, chat: ChatTokenizer, colocated: boo
         seed=cfg.seed,
         fp8=cfg.rollout.engine == "vllm-fp8",
         sleeps=colocated,
-        memory=_share(engine) if colocated else 0.0,
+        memory=_share(engine) if colocated else ALONE,
     )
 
 
