@@ -206,6 +206,8 @@ class RemoteEngine:
         servers, answer = self._wanted.popleft() if self._wanted else (None, lambda: None)
         assert self.version is not None
         pool = self._backend.pool if self._backend is not None else None
+        if servers is not None:
+            servers = [server for server in servers if server.version != self.version]
         # what is being drawn keeps its tokens and goes on under the new weights
         self._transfer.push(servers, self.version, pool, mode="keep" if self._under_way else "wait")
         answer()

@@ -18,6 +18,8 @@ from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data.items import QAItem, write_items
 from fleming_nemo.data.tokenizer import ChatTokenizer
 
+pytestmark = pytest.mark.slow
+
 SERVED = ("rollout.engine=vllm",)
 AHEAD = (*SERVED, "rollout.staleness=1", "grpo.max_mismatch=10", "eval.every=0")
 STEPS, QUESTIONS, GROUP = 4, 4, 3
