@@ -2,6 +2,7 @@
 # make test          linters, types and tests, in less than ten minutes
 # make test-slow     the tests that take longer: whole pipelines, jobs on a Slurm of their own, kills by the dozen
 # make test-parity   every parallel layout against one process, as a table
+# make test-vllm     GRPO on real vLLM servers on this machine's CPU; builds their environment first (see vllm-cpu)
 # make vllm-cpu      an environment for vLLM on this machine's CPU, .venv-vllm, apart from the trainer's
 # All create .venv on first use and take seconds to notice that nothing changed.
 PYTHON      ?= python3.11
@@ -16,7 +17,7 @@ STAMP  := $(VENV)/.installed
 # One process of tests for each core, whole files at a time: fixtures of a file start process groups that are shared.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-slow test-parity vllm-cpu lint clean
+.PHONY: demo test test-slow test-parity test-vllm vllm-cpu lint clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -30,6 +31,10 @@ test-slow: $(STAMP)
 
 test-parity: $(STAMP)
 	$(BIN)/python -m pytest --quiet tests/distributed/test_parity.py $(ARGS)
+
+# One after the other: every file starts servers that want all cores.
+test-vllm: $(STAMP) $(VLLM_VENV)/.installed
+	FLEMING_VLLM_PYTHON=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest -m vllm $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
