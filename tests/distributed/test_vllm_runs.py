@@ -73,9 +73,9 @@ def results(
         (folder / vllm_work.NOT_AGAIN).unlink(missing_ok=True)
 
     run = vllm_work.run
-    harness.run([Case("tp2", run, (config("qwen2.5-tiny", 1, tp=2), python, 2, 7))])
+    harness.run([Case("tp2", run, (config("nano", 1, tp=2), python, 2, 7))])
     allow()
-    harness.run([Case("goes on as pp2", run, (config("qwen2.5-tiny", 1, pp=2), python))])
+    harness.run([Case("goes on as pp2", run, (config("nano", 1, pp=2), python))])
     harness.run([Case("pp2 to tp2", run, (config("qwen3-tiny", 2, pp=2), python))])
     return harness.results
 
@@ -94,7 +94,7 @@ def events(run_dir: Path) -> list[str]:
     return [json.loads(line)["event"] for line in (run_dir / "events.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize(("name", "arch"), [("goes on as pp2", "qwen2.5-tiny"), ("pp2 to tp2", "qwen3-tiny")])
+@pytest.mark.parametrize(("name", "arch"), [("goes on as pp2", "nano"), ("pp2 to tp2", "qwen3-tiny")])
 def test_in_ten_steps_the_servers_hold_the_trainers_weights(
     name: str, arch: str, results: dict[str, Any], folder: Path
 ) -> None:
@@ -111,12 +111,12 @@ def test_in_ten_steps_the_servers_hold_the_trainers_weights(
 
 def test_a_server_killed_in_mid_batch_costs_no_response(results: dict[str, Any], folder: Path) -> None:
     value(results, "tp2")
-    assert [e for e in events(folder / "qwen2.5-tiny") if e in ("server_lost", "server_restarted")][:2] == [
+    assert [e for e in events(folder / "nano") if e in ("server_lost", "server_restarted")][:2] == [
         "server_lost",
         "server_restarted",
     ]
     for step in range(1, STEPS + 1):
-        lines = (folder / "qwen2.5-tiny" / "rollouts" / f"step_{step}.jsonl").read_text().splitlines()
+        lines = (folder / "nano" / "rollouts" / f"step_{step}.jsonl").read_text().splitlines()
         groups = [json.loads(line)["responses"] for line in lines]
         assert [len(group) for group in groups] == [GROUP] * QUESTIONS
         versions = {tuple(response["weights"]) for group in groups for response in group}
@@ -127,7 +127,7 @@ def test_without_a_server_the_run_stops_and_the_same_command_goes_on(results: di
     told = value(results, "tp2")["refused"]
     assert told[0] == told[1] and "all vLLM servers are gone" in told[0]
     assert value(results, "goes on as pp2")["steps"] == [7, 8, 9, 10], "from the checkpoint of step 6"
-    assert "server_given_up" in events(folder / "qwen2.5-tiny")
+    assert "server_given_up" in events(folder / "nano")
 
 
 def test_what_the_servers_were_started_with_holds_no_key(results: dict[str, Any], folder: Path) -> None:
