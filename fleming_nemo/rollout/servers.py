@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 
 from fleming_nemo.config.errors import UserError
+from fleming_nemo.config.presets import ARCHS
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data.tokenizer import ChatTokenizer
 from fleming_nemo.parallel.agreement import on_first
@@ -38,6 +39,9 @@ ALONE = 0.9
 
 CONTEXT_BYTES = 5e9
 """Of a GPU's memory that no allocator sees: CUDA contexts and NCCL's buffers of two processes."""
+
+CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
+"""Of vLLM 0.32's attention on a CPU (`vllm/v1/attention/backends/cpu_attn.py`)."""
 
 FP8_CAPABILITY = (8, 9)
 """Oldest GPUs (Ada) whose matrix units know fp8."""
@@ -64,6 +68,11 @@ def check(cfg: RunConfig, given: bool) -> None:
         raise UserError(
             "rollout.engine is vllm-fp8, which needs GPUs that compute in fp8 (Ada or newer), and there is none "
             "here; use rollout.engine=vllm"
+        )
+    if not on_gpu and not given and ARCHS[cfg.model.arch].head_dim not in CPU_HEADS:
+        raise UserError(
+            f"rollout.engine is {cfg.rollout.engine}, but vLLM on a CPU computes no heads of "
+            f"{ARCHS[cfg.model.arch].head_dim}, which {cfg.model.arch} has; take nano or qwen3-tiny, which have 32"
         )
     if on_gpu and not given and cfg.rollout.staleness:
         raise UserError(

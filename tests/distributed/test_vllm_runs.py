@@ -1,8 +1,8 @@
 """GRPO on real vLLM servers on the CPU: weights of every step, deaths, and a resume at another layout.
 
-    qwen2.5   trainer TP2 -> two servers of TP1; one gets a kill -9 in the batch of step 3, both in that of step 8, for
-              good; the run goes on from its checkpoint under PP2 and comes to step 10
-    qwen3     trainer PP2 -> one server of TP2; ten steps
+    qwen3-tiny              trainer PP2 -> one server of TP2, ten steps
+    nano (Qwen2.5, tied)    trainer TP2 -> two servers of TP1; one gets a kill -9 in the batch of step 3, both in that
+                            of step 8, for good; the run goes on from its checkpoint as PP2 and comes to step 10
 
 Engine and trainer are compared where it counts: the log-probability of every token of every step, by the engine that
 drew it and by the trainer that trains on it (`mismatch_max`).
@@ -27,6 +27,8 @@ from fleming_nemo.rollout.vllm import environment
 pytestmark = [pytest.mark.vllm, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 STEPS, QUESTIONS, GROUP = 10, 4, 3
+SLOW_S = 600
+"""A server has minutes to answer: all its processes share the cores with the trainer."""
 # longer than a block of vLLM's prefix cache on the CPU, 128 tokens: a cache that is not emptied would show
 STORY = "Given: velto has marfan; dori has lupus; mira has neither; the variant of the gene causes a murmur. " * 4
 
@@ -44,7 +46,7 @@ def results(
     weights: dict[str, Path],
     monkeypatch_module: pytest.MonkeyPatch,
 ) -> dict[str, Any]:
-    monkeypatch_module.setattr(harness_module, "SET_LIMIT_S", 1500)
+    monkeypatch_module.setattr(harness_module, "SET_LIMIT_S", 3 * SLOW_S)
     python = vllm_work.python_that_can_be_stopped(folder, str(environment.find().path))
     data = folder / "data"
     data.mkdir()
@@ -69,14 +71,13 @@ def results(
         cfg.eval.seeds = 1
         return cfg
 
-    def allow() -> None:
-        (folder / vllm_work.NOT_AGAIN).unlink(missing_ok=True)
+    def one(name: str, *arguments: Any) -> None:
+        harness.run([Case(name, vllm_work.run, arguments, collective_limit_s=SLOW_S)])
 
-    run = vllm_work.run
-    harness.run([Case("tp2", run, (config("nano", 1, tp=2), python, 2, 7))])
-    allow()
-    harness.run([Case("goes on as pp2", run, (config("nano", 1, pp=2), python))])
-    harness.run([Case("pp2 to tp2", run, (config("qwen3-tiny", 2, pp=2), python))])
+    one("pp2 to tp2", config("qwen3-tiny", 2, pp=2), python)
+    one("tp2", config("nano", 1, tp=2), python, 2, 7)
+    (folder / vllm_work.NOT_AGAIN).unlink(missing_ok=True)
+    one("goes on as pp2", config("nano", 1, pp=2), python)
     return harness.results
 
 
