@@ -23,10 +23,14 @@ from fleming_nemo.config.schema import DemoConfig, RunConfig
 from fleming_nemo.launch import cluster, demo, local, preflight
 from fleming_nemo.launch.resolve import ARGUMENTS, Recipe, arguments, resolve
 from fleming_nemo.launch.worker import exit_now
+from fleming_nemo.training.stop import STOPPED, Stopped
 
 
 def main(recipe: Recipe, argv: Sequence[str] | None = None) -> NoReturn:
-    """Run a recipe from the command line and exit: 0 well, 2 the user can repair it, else the failing rank's code."""
+    """Run a recipe from the command line and exit: 0 well, 2 the user can repair it, else the failing rank's code.
+
+    85 (`training.stop.STOPPED`): the run was asked to stop, has saved itself, and goes on with the same command.
+    """
     recipe_main(lambda: recipe, argv)
 
 
@@ -54,6 +58,10 @@ def exit_with(action: Callable[[], None], debug: bool) -> NoReturn:
     except local.WorkerFailed as error:
         print(f"error: {error.report}", file=sys.stderr, end="")
         code = error.exit_code
+    except Stopped as stopped:
+        if os.environ.get("RANK", "0") == "0":
+            print(stopped, file=sys.stderr)
+        code = STOPPED
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the newest checkpoint", file=sys.stderr)
         code = 130

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fleming_nemo.data import files
+from fleming_nemo.training import stop
 from fleming_nemo.training.last_resort import LastResort
 
 HUNG = os.EX_TEMPFAIL
@@ -158,9 +159,14 @@ _active: Watchdog | None = None
 
 
 def beat(step: int | None = None, phase: str | None = None) -> None:
-    """Progress of the main thread, reported to the watchdog of this process if it has one; costs a microsecond."""
+    """Progress of the main thread, reported to the watchdog of this process if it has one; costs a microsecond.
+
+    Raises:
+        Stopped: the process was asked to stop, and is where nothing has to be saved.
+    """
     if _active is not None:
         _active.beat(step, phase)
+    stop.look()
 
 
 @contextmanager
@@ -171,7 +177,8 @@ def phase(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        beat(phase=before)
+        if _active is not None:
+            _active.beat(phase=before)
 
 
 def duration(seconds: float) -> str:
