@@ -97,14 +97,23 @@ def option_reference(cfg: RunConfig | DemoConfig) -> str:
     return "\n".join(lines)
 
 
-def _act(recipe: Recipe, args: argparse.Namespace) -> None:
+def config_of(recipe: Recipe, argv: Sequence[str]) -> RunConfig | DemoConfig:
+    """The config that a recipe's command line stands for, for programs that take the same one."""
+    return _config(recipe, _parser(recipe, None).parse_intermixed_args(argv))
+
+
+def _config(recipe: Recipe, args: argparse.Namespace) -> RunConfig | DemoConfig:
     asked = {name: getattr(args, name) for name in arguments(recipe)}
-    cfg = resolve(recipe, [*args.overrides, *_of_flags(args)], args.tiny, **asked)
+    return resolve(recipe, [*args.overrides, *_of_flags(args)], args.tiny, **asked)
+
+
+def _act(recipe: Recipe, args: argparse.Namespace) -> None:
+    cfg = _config(recipe, args)
     if args.print_config:
         print(overrides.to_yaml(cfg), end="")
         return
     if args.dry_run:
-        print("\n".join(preflight.dry_run(cfg, asked.get("gpus"))))
+        print("\n".join(preflight.dry_run(cfg, getattr(args, "gpus", None))))
         return
     began = time.monotonic()
     execute(cfg)
