@@ -17,7 +17,7 @@ from fleming_nemo.parallel import groups
 from fleming_nemo.rollout.engines import Rollouts, opened
 from fleming_nemo.rollout.episodes import Episode
 from fleming_nemo.rollout.types import request_seed
-from fleming_nemo.training import watchdog
+from fleming_nemo.training import stop, watchdog
 from fleming_nemo.training.engine import Engine
 from fleming_nemo.training.progress import quiet
 from fleming_nemo.training.rundir import RunDirectory
@@ -54,7 +54,11 @@ def evaluate(cfg: RunConfig, rollouts: Rollouts, run_directory: RunDirectory, ve
     mine = items[layout.dp_rank :: layout.dp]
     seeds = range(cfg.eval.seeds)
     total = len(mine) * (len(seeds) + 1)
-    with tqdm(total=total, desc=f"{cfg.stage} evaluation", disable=quiet()) as bar, watchdog.phase("evaluation"):
+    with (
+        tqdm(total=total, desc=f"{cfg.stage} evaluation", disable=quiet()) as bar,
+        watchdog.phase("evaluation"),
+        stop.nothing_to_save(),
+    ):
         judge = rollouts.examiner(bar)
         sampled = judge.play(
             [(item, [request_seed("eval", item.id, s) for s in seeds]) for item in mine], cfg.eval.temperature, version

@@ -28,7 +28,7 @@ from fleming_nemo.parallel import groups
 from fleming_nemo.reward.verify import reward
 from fleming_nemo.rollout.engines import Rollouts, opened
 from fleming_nemo.rollout.episodes import Episode
-from fleming_nemo.training import throughput, watchdog
+from fleming_nemo.training import stop, throughput, watchdog
 from fleming_nemo.training.checkpoint import Checkpoints
 from fleming_nemo.training.engine import Engine
 from fleming_nemo.training.phases import Phases
@@ -68,8 +68,9 @@ def _train(
     generation = Generation(cfg, rollouts, chat)
     state = checkpoints.resume()
     first, at_start = 0, None
+    scores: list[float] = []  # since the newest checkpoint that was due
     if state:
-        first, at_start = state["step"], state["accuracy_at_start"]
+        first, at_start, scores = state["step"], state["accuracy_at_start"], state["scores"]
         curriculum.load_state_dict(state)
         engine.guard.load_state_dict(state["guard"])
         gate.load_state_dict(state["drift"])
@@ -82,7 +83,6 @@ def _train(
     steps, group_size = cfg.train.steps, cfg.grpo.rollouts_per_prompt
     speed = throughput.of_this_run(engine.shape, cfg.model.precision)
     scored_by = "heldout_accuracy" if cfg.eval.every else "reward"
-    scores: list[float] = []  # since the newest checkpoint
     progress = Steps(cfg.stage, first, first if curriculum.over else steps)
     for step in progress:
         phases = Phases(step + 1)
@@ -144,8 +144,8 @@ def _train(
         progress.show(step + 1, **numbers, **speeds(metrics))
         if scored_by in metrics:
             scores.append(metrics[scored_by])
-        last = step + 1 == steps or curriculum.over
-        if (step + 1) % cfg.train.save_every == 0 or last:
+        due = (step + 1) % cfg.train.save_every == 0 or step + 1 == steps or curriculum.over
+        if (why := stop.agreed(run_directory.path)) or due:
             with watchdog.phase("checkpoint"):
                 state = {
                     **curriculum.state_dict(),
@@ -153,9 +153,14 @@ def _train(
                     "drift": gate.state_dict(),
                     "accuracy_at_start": at_start,
                     **generation.state_dict(),
+                    "scores": [] if due else scores,
                 }
                 checkpoints.save(step + 1, state, score=fmean(scores) if scores else None)
-            scores = []
+                if due:
+                    scores = []
+                if why:
+                    checkpoints.close()
+                    raise stop.Stopped(why, step + 1)
         checkpoints.poll()
         generation.saved(checkpoints.newest)
         if curriculum.over:

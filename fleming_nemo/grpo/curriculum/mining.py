@@ -12,7 +12,7 @@ from fleming_nemo.grpo.ledger import Entry, entry
 from fleming_nemo.parallel import groups
 from fleming_nemo.rollout.engines import Rollouts
 from fleming_nemo.rollout.types import request_seed
-from fleming_nemo.training import watchdog
+from fleming_nemo.training import stop, watchdog
 from fleming_nemo.training.progress import quiet
 
 
@@ -29,6 +29,7 @@ def mine(cfg: RunConfig, engines: Rollouts, items: Sequence[QAItem], policy: str
     with (
         tqdm(total=len(asked) * len(rollouts), desc=f"{cfg.stage} mining", disable=quiet()) as bar,
         watchdog.phase("mining"),
+        stop.nothing_to_save(),
     ):
         played = engines.examiner(bar).play(asked, cfg.rollout.temperature, step)
     counted = [entry(episodes, policy, "mining") for episodes in played]
