@@ -7,31 +7,24 @@ of a step at once and finish them in any order; with `rollout.staleness=1` they 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data.items import QAItem
 from fleming_nemo.data.tokenizer import ChatTokenizer
 from fleming_nemo.grpo.curriculum.refill import Numbered
+from fleming_nemo.grpo.kept import Drawn, Kept
 from fleming_nemo.parallel import groups
-from fleming_nemo.rollout import bank
 from fleming_nemo.rollout.backend import Group
-from fleming_nemo.rollout.bank import Bank, Groups
 from fleming_nemo.rollout.engines import Rollouts
 from fleming_nemo.rollout.episodes import Episode
 from fleming_nemo.rollout.local import without_engine
 from fleming_nemo.rollout.remote import Drawing
 from fleming_nemo.rollout.types import Request, Rollout, request_seed
 from fleming_nemo.training.phases import Phases
-
-Drawn = dict[int, list[Rollout]]
-"""Rollouts by the number of their question."""
 
 
 @dataclass
@@ -53,7 +46,6 @@ class Generation:
     """Plays the questions of every step.
 
     Attributes:
-        policy: lineage of the present weights; it belongs into the checkpoint.
         taken: groups of the present step, on all ranks, that came from the bank and not from the engine.
         hidden: share of the seconds of generation in which the trainer did something else; None where nothing was
             drawn ahead.
@@ -65,15 +57,9 @@ class Generation:
         self._remote = None if cfg.rollout.replay else rollouts.remote
         layout = groups.current()
         self._writes = layout.tp_rank == layout.pp_rank == layout.cp_rank == 0
-        self._bank = Bank(Path(cfg.run_dir) / bank.FOLDER)
-        self._record = Bank(Path(cfg.rollout.replay) / bank.FOLDER) if cfg.rollout.replay else None
-        self.policy = bank.lineage("", cfg.stage, cfg.model.weights)
-        self._before = ""
-        sampling = (cfg.rollout.engine, cfg.rollout.temperature, cfg.rollout.max_response, cfg.grpo.rollouts_per_prompt)
-        self._settings = json.dumps([cfg.seed, sampling, cfg.data.system_prompt])
+        self._kept = Kept(cfg)
         self.taken = 0
         self.hidden: float | None = None
-        self._found: Groups = {}
         self._ahead: _Batch | None = None
 
     def begin_step(self, step: int, phases: Phases) -> None:
@@ -83,13 +69,13 @@ class Generation:
                 self._remote.refresh(step)
         self.taken, self.hidden = 0, None
         if self._ahead is None:
-            self._look_up(step)
+            self._kept.look_up(step)
             groups.barrier()
 
     def play(self, step: int, numbered: Numbered) -> list[list[Episode]]:
         """One group of episodes for each of this rank's questions, in order."""
         if self._remote is None:
-            drawn = self._known(step, numbered)
+            drawn = self._kept.known(step, numbered)
             self.taken += sum(groups.gather_over_dp(len(drawn)))
             self._draw_waves(step, numbered, drawn)
         else:
@@ -102,7 +88,7 @@ class Generation:
     def begin_ahead(self, step: int, items: Sequence[QAItem]) -> None:
         """Have servers draw all of a coming step's questions while this one is trained on."""
         layout = groups.current()
-        self._look_up(step)
+        self._kept.look_up(step)
         self._ahead = self._begin(step, list(enumerate(items))[layout.dp_rank :: layout.dp])
 
     def rest(self, phases: Phases) -> None:
@@ -119,33 +105,18 @@ class Generation:
 
     def trained(self, loss: float, grad_norm: float) -> None:
         """The weights have changed: what is drawn from now on is of another policy."""
-        self._before, self.policy = self.policy, bank.lineage(self.policy, loss, grad_norm)
+        self._kept.trained(loss, grad_norm)
 
     def saved(self, steps: int) -> None:
         """A checkpoint contains the first `steps` steps; their rollouts are never used again."""
-        if groups.rank() == 0 and not self.cfg.rollout.keep:
-            self._bank.forget(steps)
+        self._kept.saved(steps)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"policy": self.policy, "policy_before": self._before}
+        """For the JSON part of a checkpoint."""
+        return self._kept.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.policy, self._before = state["policy"], state.get("policy_before", "")
-
-    def _drawn_by(self, policy: str) -> str:
-        return bank.lineage(policy, self._settings)
-
-    def _look_up(self, step: int) -> None:
-        # what was drawn ahead began under the weights of one step before
-        policies = [self.policy, self._before] if self.cfg.rollout.staleness else [self.policy]
-        drawn_by = [self._drawn_by(policy) for policy in policies]
-        self._found = self._record.recorded(step) if self._record else self._bank.of_step(step, *drawn_by)
-
-    def _known(self, step: int, numbered: Numbered) -> Drawn:
-        known = {n: self._rollouts_of(step, n, item) for n, item in numbered if n in self._found}
-        if self._record:
-            self._refuse_missing(step, [n for n, _ in numbered if n not in known])
-        return known
+        self._kept.load_state_dict(state)
 
     def _requests(self, step: int, number: int, item: QAItem) -> list[Request]:
         cfg, prompt = self.cfg, self.examiner.prompt(item)
@@ -167,7 +138,7 @@ class Generation:
             drawn |= made
             if self._writes:
                 kept = {n: (asked[n].id, group) for n, group in made.items()}
-                self._bank.add(step, self._drawn_by(self.policy), kept)
+                self._kept.adder(step)(kept)
 
     def _waves(self, numbered: Numbered) -> list[list[int]]:
         """Questions decoded together, by similar length of their prompts, which wastes little padding."""
@@ -177,12 +148,12 @@ class Generation:
 
     def _begin(self, step: int, numbered: Numbered) -> _Batch:
         assert self._remote is not None
-        known = self._known(step, numbered)
+        known = self._kept.known(step, numbered)
         wanted = [Group(n, item.id, self._requests(step, n, item)) for n, item in numbered if n not in known]
-        drawn_by, rollout = self._drawn_by(self.policy), self.cfg.rollout
+        add, rollout = self._kept.adder(step), self.cfg.rollout
 
         def keep(group: Group, rollouts: list[Rollout]) -> None:
-            self._bank.add(step, drawn_by, {group.number: (group.item, rollouts)})
+            add({group.number: (group.item, rollouts)})
 
         drawing = self._remote.begin(wanted, rollout.temperature, rollout.max_response, keep)
         return _Batch(step, known, [group.number for group in wanted], drawing)
@@ -195,20 +166,3 @@ class Generation:
         if self.cfg.rollout.staleness:
             self.hidden = max(0.0, 1 - waited / seconds) if seconds else 1.0
         return dict(zip(batch.asked, rollouts, strict=True))
-
-    def _rollouts_of(self, step: int, number: int, item: QAItem) -> list[Rollout]:
-        drawn_for, rollouts = self._found[number]
-        if drawn_for != item.id or len(rollouts) != self.cfg.grpo.rollouts_per_prompt:
-            raise UserError(
-                f"question {number} of step {step + 1} was recorded as item {drawn_for} with {len(rollouts)} rollouts, "
-                f"and this run asks item {item.id} with {self.cfg.grpo.rollouts_per_prompt}; replay with the data, "
-                "seed and grpo options of the recorded run"
-            )
-        return rollouts
-
-    def _refuse_missing(self, step: int, missing: list[int]) -> None:
-        if missing:
-            raise UserError(
-                f"{self.cfg.rollout.replay} has no rollouts of question {missing[0]} of step {step + 1}; it was "
-                "recorded with other options, or is damaged: record it again with rollout.record=keep"
-            )
