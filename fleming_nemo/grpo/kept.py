@@ -86,6 +86,6 @@ class Kept:
         if drawn_for != item or count != self.cfg.grpo.rollouts_per_prompt:
             raise UserError(
                 f"question {number} of step {step + 1} was recorded as item {drawn_for} with {count} rollouts, and "
-                f"this run asks item {item} with {self.cfg.grpo.rollouts_per_prompt}; replay with the data, seed and grpo "
+                f"this run asks item {item} with {self.cfg.grpo.rollouts_per_prompt}; replay with data, seed and grpo "
                 "options of the recorded run"
             )
