@@ -7,8 +7,10 @@ CPU             started here, one for every `rollout.tp` trainer processes: weig
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,8 @@ from fleming_nemo.rollout.transfer.push import Transfer
 from fleming_nemo.rollout.types import Request, Rollout
 from fleming_nemo.rollout.vllm import model_folder, servers_file
 from fleming_nemo.rollout.vllm.engine import VLLMEngine
-from fleming_nemo.rollout.vllm.pool import Pool
+from fleming_nemo.rollout.vllm.pool import Pool, ServerLost
+from fleming_nemo.rollout.vllm.server import Server
 from fleming_nemo.rollout.vllm.settings import ServerSettings
 from fleming_nemo.training.engine import Engine
 
@@ -157,7 +160,8 @@ class Servers:
         )
 
     async def bring_up(self, version: int) -> None:
-        await self.pool.revive()
+        if not any(server.alive for server in self.pool.servers):
+            await self.pool.revive()  # one is enough to go on with; the engine restarts others while it generates
         if self._asleep:
             await self._all("/wake_up", {"tags": "weights"})
         await self._push([s for s in self.pool.servers if s.alive and s.version != version])
@@ -189,6 +193,8 @@ class Servers:
             await self._pool.__aexit__()
 
     async def _all(self, path: str, params: dict[str, str]) -> None:
-        for server in self.pool.servers:
-            if server.alive:
+        async def ask(server: Server) -> None:
+            with suppress(ServerLost):  # noted by the pool; the engine restarts it while it generates
                 await self.pool.control(server, path, params=params)
+
+        await asyncio.gather(*(ask(server) for server in self.pool.servers if server.alive))
