@@ -11,6 +11,7 @@ whoever wants to generate with it has to push again, or to restart it.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ import torch.distributed as dist
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.parallel import groups
+from fleming_nemo.rollout.transfer.compare import largest_difference
 from fleming_nemo.rollout.transfer.control import Control, outcome, outcomes
 from fleming_nemo.rollout.transfer.session import BrokenOff, Sending, ServersFailed, Session, members_of
 from fleming_nemo.rollout.transfer.sources import Sources, device_of
@@ -112,6 +114,10 @@ class Transfer:
         report.requests_per_server = max(control.requests.values(), default=0)
         _command(report)
         return report
+
+    def compare(self, sequences: Sequence[Sequence[int]], servers: list[Server] | None, pool: Pool | None) -> float:
+        """Largest difference of a token's log-probability, in nats, between trainer and servers. Collective."""
+        return largest_difference(self._engine, sequences, servers, pool)
 
     def close(self) -> None:
         """Leave the group and give the buffers back."""

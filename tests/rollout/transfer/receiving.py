@@ -42,8 +42,9 @@ class Worker:
                 os.kill(os.getpid(), signal.SIGKILL)
             if fault["kind"] == "freeze":
                 time.sleep(1000)
-            if fault["kind"] == "raise":
-                self.server.fault = {}
+            if fault["kind"].startswith("raise"):
+                if fault["kind"] == "raise":
+                    self.server.fault = {}
                 raise ValueError("no such parameter")
         self.loads += 1
         for name, tensor in tensors:

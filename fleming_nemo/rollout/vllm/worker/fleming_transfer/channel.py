@@ -80,10 +80,11 @@ class Channel:
             options._timeout = 4 * limit  # this class notices first; NCCL's own watchdog would end the process
             self._group = dist.ProcessGroupNCCL(store, rank, meeting.world, options)
         else:
-            options = dist.ProcessGroupGloo._Options()
-            options._devices = [dist.ProcessGroupGloo.create_device(hostname=own)]
+            gloo: Any = dist.ProcessGroupGloo
+            options = gloo._Options()
+            options._devices = [gloo.create_device(hostname=own)]
             options._timeout = limit
-            self._group = dist.ProcessGroupGloo(store, rank, meeting.world, options)
+            self._group = gloo(store, rank, meeting.world, options)
 
     def broadcast(self, buffer: Tensor) -> Any:
         """Start to send (rank 0) or to receive; `wait` for it."""
