@@ -28,8 +28,11 @@ from fleming_nemo.training.engine import Engine
 BUCKET_BYTES = 100_000
 """Less than an embedding, so that tensors are cut, and some of them in the middle of a rank's part."""
 
+WORLDS = {"pair": 2, "single": 1, "third": 1, "third again": 1}
+"""Workers of each receiving server."""
+
 _pool: list[Any] = []
-"""Receiving processes of this process's life: each costs the import of torch."""
+"""Receiving processes of this process's life, all started together: the import of torch takes longest."""
 
 
 def _engine(cfg: RunConfig, weights: Path) -> Engine:
@@ -38,16 +41,17 @@ def _engine(cfg: RunConfig, weights: Path) -> Engine:
     return tiny.engine(cfg, weights)
 
 
-def receiving() -> tuple[Pool | None, list[Server] | None]:
-    """A server of two workers and one of one, on rank 0."""
+def receiving(*names: str) -> tuple[Pool | None, list[Server] | None]:
+    """Servers by name, on rank 0."""
     if groups.rank():
         return None, None
     if not _pool:
         _pool.append(Pool())
-        _pool.append([_pool[0].start("pair", 2), _pool[0].start("single", 1)])
-    for server in _pool[1]:
+        _pool.append({server.name: server for server in _pool[0].start(WORLDS)})
+    chosen = [_pool[1][name] for name in names]
+    for server in chosen:
         server.version = None
-    return _pool[0], _pool[1]
+    return _pool[0], chosen
 
 
 def received_as_exported(
@@ -61,11 +65,11 @@ def received_as_exported(
     engine = _engine(cfg, weights)
     own = [parameter for _, parameter in hf_names.parameters(engine.networks)]
     different, reports = [], []
-    pool, servers = receiving()
+    pool, servers = receiving("pair", "single")
     with LiveBytes(own) as memory:
         transfer = Transfer(engine, backend, BUCKET_BYTES, timeout_s=30)
-        assert transfer.stream.shares
-        transfer.stream.shares = not messages
+        assert transfer.shards.stream.shares
+        transfer.shards.stream.shares = not messages
     peak = memory.peak
     for version in (3, 4):
         with LiveBytes(own) as memory:
@@ -83,6 +87,46 @@ def received_as_exported(
     transfer.close()
     told = everyone([report.updated for report in reports])
     return {"different": different, "reports": reports, "told": told, "peaks": everyone(peak)}
+
+
+def changes(cfg: RunConfig, weights: Path, folder: Path) -> dict[str, Any]:
+    """Pushes of changes alone: after few weights changed, one bit of it damaged, all changed, none changed, a server
+    that holds something else."""
+    engine = _engine(cfg, weights)
+    transfer = Transfer(engine, "gloo", BUCKET_BYTES, timeout_s=30, changes=True)
+    pool, servers = receiving("pair", "single")
+    found: dict[str, Any] = {}
+
+    def push(name: str, version: int) -> None:
+        report = transfer.push(servers, version, pool)
+        exported = folder / str(version)
+        hf.save(engine.networks, exported, engine.shape)
+        different = _differences(pool, servers, exported, folder) if pool is not None and servers is not None else []
+        found[name] = report, different
+
+    def change_few(by: float) -> None:
+        with torch.no_grad():
+            for _, parameter in hf_names.parameters(engine.networks):
+                parameter.view(-1)[::50] += by
+
+    push("first", 1)
+    change_few(0.5)
+    push("few", 2)
+    change_few(0.25)
+    if pool is not None and servers is not None:
+        pool.ask(servers[1], "/test/fault", {"kind": "flip", "at": 0})
+    push("damaged", 3)
+    change_few(0.25)
+    push("few again", 4)
+    tiny.train(engine, "sft", range(1))
+    push("all", 5)
+    push("none", 6)
+    change_few(0.5)
+    if servers is not None:
+        servers[0].version = None
+    push("fresh", 7)
+    transfer.close()
+    return found
 
 
 def _differences(pool: Pool, servers: list[Server], exported: Path, folder: Path) -> list[str]:
@@ -107,7 +151,7 @@ def faults(cfg: RunConfig, weights: Path, folder: Path) -> dict[str, Any]:
     """One misfortune after the other, each followed by a look at what is left."""
     engine = _engine(cfg, weights)
     transfer = Transfer(engine, "gloo", BUCKET_BYTES, timeout_s=20)
-    pool, servers = receiving()
+    pool, servers = receiving("pair", "single")
     found: dict[str, Any] = {}
 
     def push(name: str, version: int, of: Transfer = transfer) -> None:
@@ -139,11 +183,11 @@ def faults(cfg: RunConfig, weights: Path, folder: Path) -> dict[str, Any]:
     push("afterwards", 6)
     if pool is not None and servers is not None:
         found["different"] = _differences(pool, servers, folder / "exported", folder)
-        servers.append(pool.start("third"))
+        servers += receiving("third")[1] or []
     fault(2, kind="kill", at=2)
     push("kill", 7)
     if pool is not None and servers is not None:
-        replaced = pool.start("third")
+        (replaced,) = receiving("third again")[1] or []
         servers[2].address, servers[2].incarnation = replaced.address, 2
     push("restarted", 8)
     transfer.close()
@@ -151,8 +195,8 @@ def faults(cfg: RunConfig, weights: Path, folder: Path) -> dict[str, Any]:
     fault(2, kind="freeze", at=2)
     push("freeze", 9, impatient)
     impatient.close()
-    if servers is not None:
-        servers.pop()
+    if pool is not None:
+        found["given up"] = pool.given_up
     return found
 
 
