@@ -16,10 +16,20 @@ from torch import Tensor
 from fleming_nemo.parallel import groups
 from fleming_nemo.parallel.agreement import everyone
 from fleming_nemo.rollout.transfer import sources
-from fleming_nemo.rollout.transfer.sources import Sources
 from fleming_nemo.rollout.vllm.worker.fleming_transfer import shared
-from fleming_nemo.rollout.vllm.worker.fleming_transfer.wire import SEAL_BYTES, Plan
+from fleming_nemo.rollout.vllm.worker.fleming_transfer.wire import ALIGNMENT, SEAL_BYTES, Plan
 from fleming_nemo.training import watchdog
+
+
+class Origin(Protocol):
+    """What fills buckets: all tensors (`sources.Sources`), or what has changed (`changes.Changes`)."""
+
+    def fill(self, plan: Plan, number: int, bucket: Tensor) -> None:
+        """Copy what this rank holds of a bucket to its place there."""
+
+    def regions(self, plan: Plan, number: int, bucket: Tensor, rank: int) -> list[Tensor]:
+        """The parts of a bucket that a rank has to fill, as views of it, in an order that all ranks know."""
+        ...
 
 
 class Sink(Protocol):
@@ -43,29 +53,28 @@ class Stream:
     """Collective over all ranks; those of other replicas only take part in making it.
 
     Args:
+        bucket_bytes: largest bucket, without its seal.
         depth: buffers to take turns.
 
     Attributes:
-        sources: where the tensors are.
         shares: whether ranks write into one memory (else they send messages).
         buffers: rank 0's, and of all holders where they share them.
         descriptors: files behind shared buffers on rank 0.
     """
 
-    def __init__(self, networks: list[Any], origin: Sources, plan: Plan, depth: int) -> None:
-        self.sources, self.plan = origin, plan
+    def __init__(self, networks: list[Any], bucket_bytes: int, depth: int) -> None:
         self.holders = sources.holders()
         self.holds = groups.rank() in self.holders
         self._group = sources.small_group(self.holders)
         self._device = sources.device_of(networks)
-        size = plan.bucket_bytes + 2 * SEAL_BYTES + 64
+        size = bucket_bytes + SEAL_BYTES + ALIGNMENT
         self.buffers: list[Tensor] = []
         self.descriptors: list[int] = []
         self.shares = self._share(size, depth)
         if not self.shares and groups.rank() == 0:
             self.buffers = [torch.empty(size, dtype=torch.uint8, device=self._device) for _ in range(depth)]
 
-    def run(self, sink: Sink | None) -> None:
+    def run(self, origin: Origin, plan: Plan, sink: Sink | None) -> None:
         """Fill all buckets; rank 0 gives them to `sink`, the others have none.  An error of it stops all ranks.
 
         Three buffers: one is on its way, one is being sealed, one is being filled.
@@ -75,8 +84,9 @@ class Stream:
         """
         if not self.holds:
             return
+        self._origin, self._plan = origin, plan
         problem: Exception | None = None
-        count = len(self.plan.buckets)
+        count = len(plan.buckets)
         for number in range(count + 1):
             watchdog.beat()
             if number < count and problem is None:
@@ -105,28 +115,28 @@ class Stream:
         self.descriptors.clear()
 
     def _bucket(self, number: int) -> Tensor:
-        size = self.plan.size(number)
+        size = self._plan.size(number)
         if self.buffers:
             return self.buffers[number % len(self.buffers)][:size]
         return torch.empty(0, dtype=torch.uint8)
 
     def _fill(self, number: int, bucket: Tensor) -> None:
         if self.shares or len(self.holders) == 1:
-            self.sources.fill(self.plan, number, bucket)
+            self._origin.fill(self._plan, number, bucket)
         elif groups.rank() == 0:
             self._collect(number, bucket)
         else:
             self._contribute(number)
 
     def _contribute(self, number: int) -> None:
-        scratch = torch.empty(self.plan.size(number), dtype=torch.uint8, device=self._device)
-        self.sources.fill(self.plan, number, scratch)
+        scratch = torch.empty(self._plan.size(number), dtype=torch.uint8, device=self._device)
+        self._origin.fill(self._plan, number, scratch)
         parts = [part.contiguous().view(-1).view(torch.uint8) for part in self._parts(number, scratch, groups.rank())]
         if parts:
             dist.send(torch.cat(parts), 0)
 
     def _collect(self, number: int, bucket: Tensor) -> None:
-        self.sources.fill(self.plan, number, bucket)
+        self._origin.fill(self._plan, number, bucket)
         for rank in self.holders[1:]:
             parts = self._parts(number, bucket, rank)
             if not parts:
@@ -139,7 +149,7 @@ class Stream:
                 at += part.nbytes
 
     def _parts(self, number: int, bucket: Tensor, rank: int) -> list[Tensor]:
-        return self.sources.regions(self.plan, number, bucket, rank)
+        return self._origin.regions(self._plan, number, bucket, rank)
 
     def _stop(self, mine: bool) -> bool:
         """Whether any holder wants to stop; all of them have come as far as this."""
