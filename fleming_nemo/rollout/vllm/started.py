@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fleming_nemo.config.errors import UserError
+from fleming_nemo.data import files
 from fleming_nemo.rollout.vllm import environment
 from fleming_nemo.rollout.vllm.address import Address, Key, make_key
 from fleming_nemo.rollout.vllm.origin import NotBack
@@ -59,6 +60,7 @@ class Started:
 
     async def open(self, http: Http) -> list[Server]:
         self._http = http
+        environment.check_heads(not self._gpus, _head_dim(self._settings.model))
         names = [f"vllm_{index}" for index in range(self._count)]
         quiet = None  # on a terminal only
         with tqdm(total=self._count, desc="vLLM servers", unit="server", disable=quiet, leave=False) as bar:
@@ -149,6 +151,13 @@ class Started:
             await asyncio.sleep(_LOOK_S)
         if process.exit_code is not None:
             raise NotBack(f"exit code {process.exit_code}; the end of {process.log}:\n{process.tail()}")
+
+
+def _head_dim(model: Path) -> int:
+    try:
+        return int(files.read_json(model / "config.json")["head_dim"])
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{model}: no model folder that the trainer wrote ({error}); start the run anew.") from error
 
 
 def _in_url(host: str) -> str:

@@ -203,6 +203,18 @@ def test_an_environment_that_cannot_work_is_refused(monkeypatch: pytest.MonkeyPa
         environment.check(Path("python"))
 
 
+def test_heads_that_vllm_would_die_of_are_refused_before(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(started, "_head_dim", lambda model: 16)
+
+    async def enter():
+        async with lab.pool(1):
+            pass
+
+    with pytest.raises(UserError, match="knows no heads of 16.*qwen3-tiny"):
+        asyncio.run(enter())
+    assert not (lab.folder / "logs").exists()  # nothing was started
+
+
 def test_an_environment_that_works(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(environment, "_versions", lambda python: VERSIONS | {"vllm": "0.32.1"})
     assert environment.check(Path("python")) == environment.VLLMPython(Path("python"), "0.32.1", False)
