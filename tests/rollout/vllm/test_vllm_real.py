@@ -157,7 +157,7 @@ def test_all_servers_dead_is_a_clear_end(cluster, monkeypatch):
     """Last in this file: it leaves no server."""
     monkeypatch.setattr(pool, "RESTARTS", 0)
     os.kill(keeper(cluster), signal.SIGTERM)
-    with pytest.raises(ServersGone, match="all vLLM servers are gone.*vllm_0.*exit code.*the same command goes on"):
+    with pytest.raises(ServersGone, match="all vLLM servers are gone.*vllm_0.*ended.*the same command goes on"):
         cluster.generate([Request((7, 8), 1)])
     assert not below(cluster) if psutil.pid_exists(keeper(cluster)) else True
 
