@@ -58,7 +58,7 @@ class ServerProcess:
     def epitaph(self) -> str:
         """How it ended: its exit code, the first error that its log tells of, and where that log is."""
         code = self.exit_code or 0
-        if code > 128:
+        if code - 128 in set(signal.Signals):
             return f"it was ended by {signal.Signals(code - 128).name}; see {self.log}"
         first = next(filter(None, map(_ERROR.search, self._lines())), None)
         cause = f" over {first[1]}" if first else ""
