@@ -77,7 +77,7 @@ def check(cfg: RunConfig, logs: Path, environ: Mapping[str, str], asked: int) ->
         for name, report in zip(nodes, reports, strict=True):
             lines = [*report["lines"], *(f"all-reduce {speed:.3f} GB/s" for speed in speeds[:1])]
             node_report.write(logs, name, lines, merged[name])
-    meeting.gather("end", True)  # rank 0 keeps the board until all have read it
+    meeting.leave()
     return sorted(name for name, told in merged.items() if told)
 
 

@@ -51,6 +51,11 @@ class Run:
             assert time.monotonic() < end, self.told()
             time.sleep(0.05)
 
+    def waits_again(self):
+        """Wait until the job has been requeued."""
+        self.until(lambda: self.slurm.show(self.job)["Restarts"] == "1")
+        self.slurm.wait(self.job, until=("PENDING", "RUNNING"), limit_s=LIMIT_S)
+
     def ends(self, state="COMPLETED"):
         found = self.slurm.wait(self.job, limit_s=LIMIT_S)
         assert found == state, self.told()
@@ -103,11 +108,11 @@ def preempted_and_then_a_lost_node(slurm, folder):
 
 def lost_node(slurm, folder):
     """The daemon of the second node dies, and with it all that Slurm knows of the rank there."""
-    run = Run(slurm, folder, "node", *LAST_NODES)
+    run = Run(slurm, folder, "node", *LAST_NODES, STEP_S=1.2)  # Slurm waits 20 s and more for a node
     run.reaches(3)
     daemon = Path(slurm.environ["SLURM_LAB_DIR"]) / "pid" / "slurmd.node3.pid"
     os.kill(int(daemon.read_text()), signal.SIGKILL)
-    slurm.wait(run.job, until=("PENDING",), limit_s=LIMIT_S)
+    run.waits_again()
     slurm.call("scontrol", "update", f"JobId={run.job}", "ReqNodeList=")  # it had asked for that very node
     run.ends()
     subprocess.run([LAB / "start_slurm.sh"], env=slurm.environ, check=True, timeout=120, capture_output=True)
@@ -122,7 +127,10 @@ def early_signal(slurm, folder):
 
 
 def time_limit(slurm, folder):
-    return Run(slurm, folder, "limit", *FIRST_NODES, "--time=1", "--signal=B:USR1@10", STEP_S=1.6).ends()
+    run = Run(slurm, folder, "limit", *FIRST_NODES, "--time=1", "--signal=B:USR1@10", STEP_S=1.6)
+    run.waits_again()
+    slurm.call("scontrol", "update", f"JobId={run.job}", "TimeLimit=60")
+    return run.ends()
 
 
 def requeued_while_saving(slurm, folder):
