@@ -93,7 +93,8 @@ run_stage() {
   say "${PROGRAM:+${PROGRAM##*/} }$stage: $ranks processes on $NODES nodes, attempt ${SLURM_RESTART_COUNT:-0}, logs in $LOGS"
   start_servers "$run_dir"
   # USR2 asks a rank to save and leave; before it can heed that, the signal must not end it.
-  tasks "$NODES" "$ranks" --label --output="$LOGS/rank_%t.log" -- \
-    env --ignore-signal=USR2 "$PYTHON" ${PROGRAM:+"$PROGRAM"} "$recipe" "${size[@]}" "$@" &
+  tasks_of "$NODES" "$ranks" --label --output="$LOGS/rank_%t.log" -- \
+    env --ignore-signal=USR2 "$PYTHON" ${PROGRAM:+"$PROGRAM"} "$recipe" "${size[@]}" "$@"
+  "${STEP[@]}" &
   finish_attempt "$run_dir" $!
 }

@@ -19,25 +19,26 @@ begin_attempt() {
   export FLEMING_LOGS=$LOGS # where a rank that hangs writes its stacks
 }
 
-# Slurm's early signal is the same for the end of the time and for a preemption.
+# ask_to_stop time|preempt: every rank saves and leaves, and those that do not are ended before Slurm ends the job, which
+# it would not start again. Slurm's early signal is the same for both; which it was, `attempt end` finds out.
 ask_to_stop() {
+  [ -z "$STOPPED_BY" ] || return 0
   STOPPED_BY=$1
-  if [ "$1" = time ] && ! scontrol show job -o "$SLURM_JOB_ID" | grep -q ' PreemptTime=None '; then STOPPED_BY=preempt; fi
-  say "the job has to stop ($STOPPED_BY): the run saves and leaves"
-  scancel --signal=USR2 "$SLURM_JOB_ID" # to the steps; a save takes no longer than a step and a checkpoint
+  say "the job has to stop: the run saves and leaves"
+  scancel --signal=USR2 "$SLURM_JOB_ID" # to the steps
+  local patience=${STOP_PATIENCE_S:-180}
+  (sleep "$patience" && say "it is still there after $patience s, and is ended" && kill "$SRUN_PID") &
 }
 
 # finish_attempt RUN_DIR SRUN_PID: wait for the trainer, record how it ended, and end the job accordingly.
 finish_attempt() {
-  local run_dir=$1 srun_pid=$2 code=0 decision=0 nodes
-  STOPPED_BY=
+  local run_dir=$1 code=0 decision=0 nodes
+  SRUN_PID=$2 STOPPED_BY=
   trap 'ask_to_stop time' USR1
   trap 'ask_to_stop preempt' TERM
-  # A signal ends `wait` early; the loop waits until srun itself has ended.
-  while kill -0 "$srun_pid" 2>/dev/null; do
-    code=0
-    wait "$srun_pid" || code=$?
-  done
+  # A signal ends `wait` early; the loop waits until srun itself has ended, and the last line asks how.
+  while kill -0 "$SRUN_PID" 2>/dev/null; do wait "$SRUN_PID" || true; done
+  wait "$SRUN_PID" || code=$?
   trap '' USR1 TERM # nothing is left to be stopped, and what follows is short
   stop_servers
   if [ "$code" -ne 0 ]; then

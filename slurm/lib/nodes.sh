@@ -27,11 +27,11 @@ spread() {
 
 list() { local IFS=,; echo "$*"; }
 
-# tasks NODES TASKS OPTIONS -- COMMAND: the trainer's step; one task that fails ends the others.
-tasks() {
+# tasks_of NODES TASKS OPTIONS -- COMMAND: the trainer's step, in STEP; one task that fails ends the others.
+tasks_of() {
   local nodes=$1 ntasks=$2
   shift 2
-  step --nodes="$nodes" --nodelist="$(list "${TRAINERS[@]:0:nodes}")" --ntasks="$ntasks" \
+  step_of --nodes="$nodes" --nodelist="$(list "${TRAINERS[@]:0:nodes}")" --ntasks="$ntasks" \
     --ntasks-per-node=$((ntasks / nodes)) --cpus-per-task=$((SLURM_CPUS_ON_NODE / (ntasks / nodes))) \
     --kill-on-bad-exit=1 --wait=60 "$@"
 }
