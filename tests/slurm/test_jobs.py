@@ -63,7 +63,7 @@ def test_a_job_whose_ranks_do_not_heed_the_signal_is_requeued_all_the_same(slurm
     assert "the job has to stop: the run saves and leaves" in out.read_text()
     assert "it is still there after 2 s, and is ended" in out.read_text()
     attempts = [json.loads(line)["cause"] for line in (run_dir / "attempts.jsonl").read_text().splitlines()]
-    assert attempts == ["time limit", "finished"]
+    assert attempts == ["killed rank", "finished"]
 
 
 def test_a_failing_job_says_why_in_its_output(slurm, stand_in, tmp_path):
