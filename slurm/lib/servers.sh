@@ -1,9 +1,10 @@
 # shellcheck shell=bash
 # Rollout servers on nodes of their own: each node has a step of its own, so that the loss of one restarts only its part.
 
+SUPERVISORS=()
+
 # start_servers RUN_DIR: on SERVERS; with none, the trainer starts its own where it is.
 start_servers() {
-  SUPERVISORS=()
   [ ${#SERVERS[@]} -gt 0 ] || return 0
   local node folder=$1/servers
   rm -rf "$folder" # addresses of an earlier attempt lead nowhere

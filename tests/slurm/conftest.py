@@ -118,6 +118,7 @@ def slurm():
 
 def _write_site(folder: Path, *lines: str, path: str = "") -> dict[str, str]:
     common = [f"PYTHON={sys.executable}", "export OMP_NUM_THREADS=1", f"export PYTHONPATH={path}:{REPOSITORY}"]
+    common += ["PREFLIGHT=0"]  # seconds of every job; where it matters a test turns it on
     (folder / "site.env").write_text("\n".join([*common, *lines]) + "\n")
     return {"SITE_ENV": str(folder / "site.env")}
 

@@ -143,6 +143,18 @@ def test_nodes_for_rollouts_are_the_last_ones(in_job):
     )
 
 
+def test_half_of_the_nodes_serve_where_the_recipe_generates_by_vllm(in_job):
+    def nodes(engine, **environ):
+        config = f"CONFIG=$'rollout:\\n  engine: {engine}\\n'"
+        show = f'{config}; split_nodes; share_with_servers; echo "${{TRAINERS[*]}} | ${{SERVERS[*]}} | $TASKS"'
+        return library(f"set +e; {show}", **in_job, **environ).stdout.splitlines()[-1]
+
+    assert nodes("vllm") == nodes("vllm-fp8") == "n1 n2 | n3 | 16"
+    assert nodes("trainer") == nodes("vllm", ROLLOUT_NODES="0") == "n1 n2 n3 |  | 24"
+    assert nodes("vllm", ROLLOUT_NODES="2") == "n1 | n2 n3 | 8"
+    assert nodes("vllm", FLEMING_ROLLOUT_SERVERS="/shared/servers.json") == "n1 n2 n3 |  | 24"
+
+
 RUNTIMES = {
     "none": "srun --overlap --mem=0 --export=ALL --nodes=2 PYTHON -m x",
     "pyxis": "srun --overlap --mem=0 --export=ALL --nodes=2 --container-image=a.sqsh "

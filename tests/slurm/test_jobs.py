@@ -25,12 +25,14 @@ def stand_in(site):
 def test_stage_2_trains_over_two_nodes(slurm, site, tmp_path):
     """`sbatch slurm/grpo_stage2.sh --tiny` with the real training: four nodes are given, two processes need two."""
     out, run_dir = tmp_path / "out", tmp_path / "run"
-    job = slurm.sbatch(f"--output={out}", "slurm/grpo_stage2.sh", "--tiny", f"run_dir={run_dir}", **site())
+    environ = site("PREFLIGHT=1")
+    job = slurm.sbatch(f"--output={out}", "slurm/grpo_stage2.sh", "--tiny", f"run_dir={run_dir}", **environ)
     assert slurm.wait(job, limit_s=280) == "COMPLETED", out.read_text()
     assert "grpo_stage2: 2 processes on 2 nodes" in out.read_text()
     assert json.loads((run_dir / "DONE").read_text())["stage"] == "grpo_stage2"
     assert len((run_dir / "metrics.jsonl").read_text().splitlines()) == 3
-    assert (run_dir / "logs" / "latest" / "rank_1.log").exists()
+    logs = run_dir / "logs" / "latest"
+    assert (logs / "rank_1.log").exists() and "all nodes are well" in (logs / "preflight.log").read_text()
 
 
 def test_tasks_get_their_place_and_only_the_environment_that_is_listed(slurm, stand_in, tmp_path):

@@ -137,6 +137,32 @@ def test_a_failed_link_cancels_what_depends_on_it(slurm, site, tmp_path):
     assert out == "error: there is no option 'trian.steps'; did you mean train.steps\n"
 
 
+@pytest.mark.slow
+def test_data_are_prepared_by_an_array_over_the_nodes(slurm, site, tmp_path, invented):
+    """From a graph that is there to a corpus; each of the three shards of the chains has a node of its own."""
+    out = tmp_path / "data"
+    names = (f"out={out}", "items=90", f"graph={invented}", "shards=3", "tokenizer=nano", "pack=512")
+    rods = "rods=--no-comparison --check-items 5"
+    last = slurm.submit("slurm/data_prep.sh", "--exclusive", "--cpus-per-task=2", *names, rods, **site())
+    assert slurm.wait(last, limit_s=200) == "COMPLETED", "".join(p.read_text() for p in out.glob("slurm/*.out"))
+    shards = [
+        re.search(r"(node\d): distill_cot.py .* --shard (\d)/3", p.read_text()) for p in out.glob("slurm/chains*")
+    ]
+    assert {shard[2] for shard in shards} == {"1", "2", "3"} and len({shard[1] for shard in shards}) == 3
+    made = json.loads((out / "DONE").read_text())
+    chains = (out / "cot" / "cot.jsonl").read_text().splitlines()
+    assert made == json.loads((out / "manifest.json").read_text()) and made["documents"] <= len(chains) <= 90
+
+
+@pytest.fixture(scope="module")
+def invented(tmp_path_factory):
+    """Folder of a small graph."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "rods" / "synth"))
+    import invented_graph
+
+    return invented_graph.write(tmp_path_factory.mktemp("kg"))
+
+
 @pytest.fixture
 def rollouts(slurm, site, tmp_path):
     """Starts stage 2 with a stand-in trainer on node0 and node1, and stand-in servers on the other nodes."""
