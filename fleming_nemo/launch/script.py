@@ -1,0 +1,110 @@
+"""The lines that a batch script of submitit gets from us, before and after the one that starts the ranks.
+
+They keep the same account as the scripts in slurm/: `launch.attempt begin` and `end` decide whether a job goes on.  The
+environment of the job is an allow list, by name: no value of it stands in the script, and no secret reaches a node.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+SIGNAL = "B:USR1@300"
+"""Slurm tells the batch shell so many seconds before the time limit, and at a preemption."""
+_ALWAYS = ("PATH", "HOME", "USER", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR", "SITE_ENV")
+_FAMILIES = ("OMP_", "NCCL_", "GLOO_", "CUDA_", "TORCH_", "NVTE_", "FLEMING_", "HF_HOME", "XDG_CACHE_HOME")
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|COOKIE|AUTH", re.IGNORECASE)
+
+RANKS = "ranks"
+"""The shell function that starts the ranks; submitit writes its own command behind it."""
+
+_BEFORE = r"""
+{site}
+set -uo pipefail
+unset SLURM_EXPORT_ENV # the allow list of sbatch is not meant for the tasks: they get all that is set here
+runs=({runs})
+run=${{runs[${{SLURM_ARRAY_TASK_ID:-0}}]}}
+attempt() {{ {python} -m fleming_nemo.launch.attempt "$@"; }}
+logs=$(attempt begin "$run") || {{ code=$?; [ "$code" -ne 10 ] || exit 0; exit "$code"; }}
+MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n1)
+MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000)) # below the ephemeral range
+export MASTER_ADDR MASTER_PORT FLEMING_LOGS="$logs" PYTHONUNBUFFERED=1
+code=0 why=()
+heed() {{
+  if scontrol show job -o "$SLURM_JOB_ID" | grep -q 'PreemptTime=[0-9]'; then why=(--signal preempt); else why=(--signal time); fi
+  echo "$(date +%FT%T) asked to stop (${{why[1]}}): the ranks save and end" >&2
+  scancel --signal=USR2 "$SLURM_JOB_ID" # to every step, not to this shell
+}}
+ranks() {{
+  # A signal that comes before Python has a handler would end the task: ignored until then.
+  srun --unbuffered --kill-on-bad-exit=1 --wait=60 --label --export=ALL \
+    --cpus-per-task=$((SLURM_CPUS_ON_NODE / {per_node} > 0 ? SLURM_CPUS_ON_NODE / {per_node} : 1)) \
+    --output="$logs/rank_%t.log" {more}env --ignore-signal=USR2 "$@" &
+  local step=$!
+  trap heed USR1
+  # A signal ends `wait` early; the loop waits until srun itself has ended.
+  while kill -0 "$step" 2>/dev/null; do
+    code=0
+    wait "$step" || code=$?
+  done
+}}
+""".strip()
+
+_AFTER = r"""
+trap '' USR1 TERM
+verdict=0
+answer=$(attempt end "$run" --code "$code" ${why[@]+"${why[@]}"}) || verdict=$?
+[ "$code" -eq 0 ] || { echo "$(date +%FT%T) the ranks ended with code $code; $answer" >&2; tail -n 5 "$logs/rank_0.log" >&2; }
+case $verdict in
+  0) exit 0 ;;
+  20 | 21)
+    scontrol requeue "$SLURM_JOB_ID"
+    # The bad node; it can be named as long as the job has not started again.
+    [ "$verdict" -eq 20 ] || scontrol update "JobId=$SLURM_JOB_ID" "ExcNodeList=$answer"
+    sleep 60 # Slurm ends this shell
+    ;;
+esac
+exit "$((code ? code : verdict))"
+""".strip()
+
+
+def before(runs: Sequence[Path], per_node: int, srun_args: Iterable[str] = (), site: Path | None = None) -> list[str]:
+    """Lines up to the start of the ranks.
+
+    Args:
+        runs: the run directory of each task of the array, or the only one.
+        per_node: tasks on a node.
+        srun_args: the caller's own, say of a container.
+        site: the cluster's settings, sourced first.
+    """
+    quoted = " ".join(shlex.quote(str(run.absolute())) for run in runs)
+    more = "".join(f"{shlex.quote(word)} " for word in srun_args)
+    return _BEFORE.format(
+        site=f". {shlex.quote(str(site))}" if site else "# no site.env",
+        runs=quoted,
+        python=shlex.quote(sys.executable),
+        per_node=per_node,
+        more=more,
+    ).splitlines()
+
+
+def after() -> list[str]:
+    """Lines after the ranks have ended: the account is closed, and the job requeued if it says so."""
+    return _AFTER.splitlines()
+
+
+def site_env(environ: Mapping[str, str]) -> Path | None:
+    """$SITE_ENV, else slurm/site.env of the checkout that this package lies in, if it does."""
+    given = environ.get("SITE_ENV")
+    file = Path(given) if given else Path(__file__).resolve().parents[2] / "slurm" / "site.env"
+    return file if given or file.is_file() else None
+
+
+def allowed(environ: Mapping[str, str], more: str = "") -> str:
+    """Names of variables that the job gets, for sbatch --export; `more` are the caller's own."""
+    families = [n for n in environ if n.startswith(_FAMILIES) and not _SECRET.search(n) and n.isidentifier()]
+    names = [n for n in (*_ALWAYS, *sorted(families)) if n in environ]
+    return ",".join(dict.fromkeys([*names, *filter(None, more.split(","))]))
