@@ -1,0 +1,74 @@
+"""Requests to stop: a signal sets a flag, the ranks agree on it between two steps, save together and leave.
+
+The signal may come from Slurm to one node only, and in the middle of a collective operation or of a save; so nothing is
+done about it where it arrives.  `agreed` is called at places where every rank is, and where the run can be saved or has
+nothing to lose.  A file `STOP` in the run directory asks for the same without a signal.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+
+STOPPED = 85
+"""Exit code of ranks that were asked to stop: the run is saved, and the same command goes on with it."""
+
+STOP = "STOP"
+"""Name of the file in a run directory that asks the run to save and stop, and not to be started again."""
+
+SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
+_LOOK_EVERY_S = 5.0
+"""A shared file system is not asked for the file after each of many short steps."""
+
+_asked: str | None = None
+_looked = 0.0
+
+
+class Stopped(Exception):
+    """The run was asked to stop, and left where nothing is lost; says where the run stands."""
+
+
+def heed() -> None:
+    """From now on SIGUSR1, SIGUSR2 and SIGTERM ask this process to stop instead of ending it.
+
+    To be called before imports that take seconds: a signal that comes earlier ends the process.
+    """
+    for number in SIGNALS:
+        signal.signal(number, _ask)
+
+
+def asked() -> str | None:
+    """What asked this very process to stop, None if nothing did; the other ranks may know nothing of it."""
+    return _asked
+
+
+def agreed(run_dir: Path) -> str | None:
+    """What asked any rank of the run to stop: the same answer on all of them.  Collective.
+
+    One all-reduce of a number; rank 0 also looks for the file, every few seconds.
+    """
+    import torch
+    import torch.distributed as dist
+
+    from fleming_nemo.parallel import groups
+
+    global _asked, _looked
+    if groups.rank() == 0 and time.monotonic() - _looked > _LOOK_EVERY_S:
+        _looked = time.monotonic()
+        if (run_dir / STOP).exists():
+            _asked = STOP
+    mine = 0 if _asked is None else _WORDS.index(_asked) + 1
+    highest = torch.tensor([mine], dtype=torch.int32, device=groups.device())
+    dist.all_reduce(highest, op=dist.ReduceOp.MAX)
+    found = int(highest.item())
+    return _WORDS[found - 1] if found else None
+
+
+_WORDS = (*(number.name for number in SIGNALS), STOP)
+
+
+def _ask(number: int, _: FrameType | None) -> None:
+    global _asked
+    _asked = signal.Signals(number).name
