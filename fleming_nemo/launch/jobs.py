@@ -8,7 +8,9 @@ import shlex
 import shutil
 import signal
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +20,7 @@ from typing import Any
 import submitit
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.launch import script
+from fleming_nemo.launch import lock, script
 from fleming_nemo.launch.in_turn import InTurn
 from fleming_nemo.launch.places import Debug, Local, Place, Slurm, Turn
 from fleming_nemo.launch.queue import Queue
@@ -63,12 +65,17 @@ class _Batch(submitit.SlurmExecutor):
 
     def text(self, count: int) -> str:
         """The script that would be submitted for so many tasks of an array, or for one job."""
-        array = self.parameters | ({"map_count": count} if count > 1 else {})
-        whole, self.parameters = self.parameters, array
-        try:
-            return self._make_submission_file_text(self._submitit_command_str, "")
-        finally:
-            self.parameters = whole
+        if count > 1:
+            self.parameters["map_count"] = count  # as submitit itself does for an array
+        return self._make_submission_file_text(self._submitit_command_str, "")
+
+
+def new_folder(parent: str | Path, name: str) -> Path:
+    """A folder that no other submission has, which a job may write into before submitit has made its own."""
+    parent = Path(parent)
+    lock.check_writable(parent, "folder", "--folder ")
+    parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"{name}-{time.strftime('%m%d-%H%M%S')}-", dir=parent))
 
 
 def preview(tasks: Sequence[Task], wish: Wish, folder: str | Path, at_most: int = 0) -> str:
@@ -83,10 +90,12 @@ def to_slurm(tasks: Sequence[Task], wish: Wish, folder: str | Path, queue: Queue
     """
     if not shutil.which("sbatch"):
         raise UserError("there is no sbatch on this machine; submit from a login node, or use cluster='local'")
-    executor = _executor(tasks, wish, folder, at_most)
+    own = new_folder(folder, wish.name)
+    executor = _executor(tasks, wish, own, at_most)
     try:
         sent = executor.submit_array(tasks)
     except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
+        shutil.rmtree(own, ignore_errors=True)
         raise refusal(str(error)) from error
     return [Slurm(str(job.job_id), job.paths.folder, queue) for job in sent]
 
@@ -99,12 +108,14 @@ def to_this_machine(
     Args:
         stop: whether a failure keeps the tasks behind it from starting.
     """
-    executor = submitit.AutoExecutor(folder=f"{folder}/%j", cluster=cluster)
+    own = new_folder(folder, tasks[0].run_dir.name)
+    executor = submitit.AutoExecutor(folder=own, cluster=cluster)
     defaults = {"tasks_per_node": 1, "gpus_per_node": gpus, "timeout_min": 7 * 24 * 60}
     named = {k if k in _COMMON or k.startswith("slurm_") else f"slurm_{k}": v for k, v in given.items()}
     try:
         executor.update_parameters(**(defaults | named))
     except (NameError, ValueError, TypeError) as error:
+        shutil.rmtree(own, ignore_errors=True)
         raise UserError(f"submitit refuses the parameters: {str(error).splitlines()[0]}") from error
     if cluster == "debug":
         return [Debug(executor.submit(task)) for task in tasks]
@@ -154,7 +165,8 @@ def _executor(tasks: Sequence[Task], wish: Wish, folder: str | Path, at_most: in
     setup += [line for line in asked.pop("setup", ())]
     # What the caller sees as `python` starts every rank; submitit's own srun would know nothing of signals and logs.
     python = f"{script.RANKS} {shlex.quote(sys.executable)}"
-    executor = _Batch(folder=f"{folder}/%j", max_num_timeout=_OUR_OWN_BUDGET, python=python)
+    executor = _Batch(folder=folder, max_num_timeout=_OUR_OWN_BUDGET, python=python)
+    asked.setdefault("wckey", None)  # submitit's own is refused by clusters that keep a list of them
     asked |= {"setup": setup, "teardown": script.after() + list(asked.get("teardown", ())), "use_srun": False}
     try:
         executor.update_parameters(**asked, additional_parameters=more)

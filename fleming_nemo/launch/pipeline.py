@@ -62,7 +62,7 @@ class Chain:
         return "".join(f"== {link.name} ({link.state})\n{link.logs()}" for link in self.links)
 
     def cancel(self) -> None:
-        """End the links that have not ended, the last one first: none starts because the one before it was cancelled."""
+        """End the links that have not ended, the last one first, so that none is cancelled for the one before it."""
         for link in reversed(self.links):
             if link.state in ("pending", "running"):
                 link.cancel()
@@ -108,7 +108,7 @@ def dry_run_chain(
     folder: str | Path = FOLDER,
     **slurm_params: Any,
 ) -> dict[str, str]:
-    """The batch script of each link, by its name; where it waits for another, `afterok:NAME` stands for the job's id."""
+    """The batch script of each link by its name; `afterok:NAME` stands where the id of the job before will be."""
     from fleming_nemo.launch import jobs
 
     _, tasks = links(recipes, nodes, overrides, tiny, "slurm", slurm_params)

@@ -48,7 +48,8 @@ class Place(Protocol):
 class Slurm:
     """A job or one task of a job array."""
 
-    cluster, grace_s, turn = "slurm", 10.0, None
+    cluster, grace_s = "slurm", 10.0
+    turn: int | None = None
 
     def __init__(self, job_id: str, folder: Path, queue: Queue) -> None:
         self.job_id, self.folder, self._queue = job_id, folder, queue
@@ -80,7 +81,8 @@ class Slurm:
 class Local:
     """submitit's controller process on this machine."""
 
-    cluster, grace_s, turn = "local", 0.5, None
+    cluster, grace_s = "local", 0.5
+    turn: int | None = None
 
     def __init__(self, job_id: str, folder: Path, job: Any = None) -> None:
         self.job_id, self.folder, self._job = job_id, folder, job
@@ -117,7 +119,8 @@ class Turn:
     cluster, grace_s = "local", 0.5
 
     def __init__(self, turn: int, host: Local) -> None:
-        self.job_id, self.folder, self.turn, self._host = host.job_id, host.folder, turn, host
+        self.job_id, self.folder, self._host, self._turn = host.job_id, host.folder, host, turn
+        self.turn: int | None = turn
 
     def state(self) -> str:
         running = self._host.state() == "running"  # asked first: what it wrote before it ended is then all there is
@@ -137,13 +140,14 @@ class Turn:
 
     def _noted(self) -> str:
         file = self.folder / TURNS
-        return files.read_json(file)[self.turn] if file.exists() else "pending"
+        return files.read_json(file)[self._turn] if file.exists() else "pending"
 
 
 class Debug:
     """This process, when the result is asked for."""
 
-    cluster, grace_s, turn = "debug", 0.0, None
+    cluster, grace_s = "debug", 0.0
+    turn: int | None = None
 
     def __init__(self, job: Any) -> None:
         self.job_id, self.folder, self.job = str(job.job_id), job.paths.folder, job
@@ -164,7 +168,8 @@ class Debug:
 class Nowhere:
     """The run was finished before anybody submitted it again."""
 
-    cluster, grace_s, turn, job_id = "none", 0.0, None, ""
+    cluster, grace_s, job_id = "none", 0.0, ""
+    turn: int | None = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

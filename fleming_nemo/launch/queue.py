@@ -1,4 +1,4 @@
-"""What Slurm's controller says of jobs: asked for many at once and not too often, and never through accounting alone."""
+"""What Slurm's controller says of jobs: asked for many at once, not too often, never through accounting alone."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Queue:
 
 
 def _accounted(job_id: str, last: Seen | None) -> Seen:
-    """A job that the controller has dropped (MinJobAge, or it lost its own state): sacct may know, where there is one."""
+    """A job that the controller has dropped, by age or with its own state: perhaps there is a sacct that knows."""
     if last is not None and last.state not in WAITING | GOING:
         return last
     if shutil.which("sacct"):

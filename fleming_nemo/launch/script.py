@@ -32,18 +32,22 @@ logs=$(attempt begin "$run") || {{ code=$?; [ "$code" -ne 10 ] || exit 0; exit "
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n1)
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000)) # below the ephemeral range
 export MASTER_ADDR MASTER_PORT FLEMING_LOGS="$logs" PYTHONUNBUFFERED=1
-code=0 why=()
+code=0 step=0 why=()
 heed() {{
-  if scontrol show job -o "$SLURM_JOB_ID" | grep -q 'PreemptTime=[0-9]'; then why=(--signal preempt); else why=(--signal time); fi
-  echo "$(date +%FT%T) asked to stop (${{why[1]}}): the ranks save and end" >&2
-  scancel --signal=USR2 "$SLURM_JOB_ID" # to every step, not to this shell
+  why=(--signal time) # `attempt end` tells a preemption from the time limit
+  echo "$(date +%FT%T) asked to stop: the ranks save and end" >&2
+  # To every step, not to this shell; again and again, for a task that has just started may not hear of it.
+  while kill -0 "$step" 2>/dev/null; do
+    scancel --signal=USR2 "$SLURM_JOB_ID"
+    sleep 10
+  done &
 }}
 ranks() {{
   # A signal that comes before Python has a handler would end the task: ignored until then.
   srun --unbuffered --kill-on-bad-exit=1 --wait=60 --label --export=ALL \
-    --cpus-per-task=$((SLURM_CPUS_ON_NODE / {per_node} > 0 ? SLURM_CPUS_ON_NODE / {per_node} : 1)) \
-    --output="$logs/rank_%t.log" {more}env --ignore-signal=USR2 "$@" &
-  local step=$!
+    --cpus-per-task=$((SLURM_CPUS_ON_NODE >= {per_node} ? SLURM_CPUS_ON_NODE / {per_node} : 1)) \
+    --output="$logs/rank_%t.log" {more}env --ignore-signal=USR1,USR2 "$@" &
+  step=$!
   trap heed USR1
   # A signal ends `wait` early; the loop waits until srun itself has ended.
   while kill -0 "$step" 2>/dev/null; do
@@ -54,17 +58,15 @@ ranks() {{
 """.strip()
 
 _AFTER = r"""
-trap '' USR1 TERM
+trap '' USR1 TERM # a requeue ends this shell, but not before it has named the bad nodes
 verdict=0
-answer=$(attempt end "$run" --code "$code" ${why[@]+"${why[@]}"}) || verdict=$?
-[ "$code" -eq 0 ] || { echo "$(date +%FT%T) the ranks ended with code $code; $answer" >&2; tail -n 5 "$logs/rank_0.log" >&2; }
+bad=$(attempt end "$run" --code "$code" ${why[@]+"${why[@]}"}) || verdict=$?
 case $verdict in
   0) exit 0 ;;
   20 | 21)
     scontrol requeue "$SLURM_JOB_ID"
-    # The bad node; it can be named as long as the job has not started again.
-    [ "$verdict" -eq 20 ] || scontrol update "JobId=$SLURM_JOB_ID" "ExcNodeList=$answer"
-    sleep 60 # Slurm ends this shell
+    # Bad nodes can be named only now, before the job starts again.
+    [ "$verdict" -eq 20 ] || scontrol update "JobId=$SLURM_JOB_ID" "ExcNodeList=$bad"
     ;;
 esac
 exit "$((code ? code : verdict))"

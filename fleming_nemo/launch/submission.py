@@ -13,7 +13,8 @@ from typing import Any
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data import files
-from fleming_nemo.launch import markers
+from fleming_nemo.launch import attempts, markers
+from fleming_nemo.launch.attempts import Attempt
 from fleming_nemo.launch.places import Debug, Local, Nowhere, Place, Slurm, Turn
 from fleming_nemo.launch.queue import Queue
 
@@ -63,6 +64,11 @@ class Submission:
     def why(self) -> str:
         """Why the job is in its state, where anybody knows."""
         return self._place.why() if self.state != "done" else ""
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """How often the run was started, and why each attempt ended."""
+        return attempts.read(self.run_dir)
 
     def logs(self) -> str:
         """What rank 0 of the newest attempt has written so far, then what the job itself said."""

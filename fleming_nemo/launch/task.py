@@ -6,13 +6,14 @@ import copy
 import os
 import pickle
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fleming_nemo.config.schema import DemoConfig, RunConfig
 from fleming_nemo.launch import markers, slurm_env
+from fleming_nemo.training import stop
 
 Config = RunConfig | DemoConfig
 
@@ -36,9 +37,9 @@ class Task:
         return Path(self.cfg.run_dir + ("-mining" if self.kind == "mine" else ""))
 
     def __call__(self) -> dict[str, Any]:
-        if isinstance(self.cfg, RunConfig):
-            _take_place(os.environ)
-        return _KINDS[self.kind](self.cfg)
+        if isinstance(self.cfg, DemoConfig) or os.environ.get("SUBMITIT_EXECUTOR") != "slurm":
+            return _KINDS[self.kind](self.cfg)
+        return _as_rank(lambda: _KINDS[self.kind](self.cfg))
 
     def checkpoint(self) -> Any:
         """What submitit submits after a signal that came before the run could heed it: the same again."""
@@ -47,10 +48,23 @@ class Task:
         return submitit.helpers.DelayedSubmission(self)
 
 
-def _take_place(environ: MutableMapping[str, str]) -> None:
-    """A job of one task is a rank like any other: its place is what Slurm says, and it starts no second process."""
-    if environ.get("SUBMITIT_EXECUTOR") == "slurm" and "RANK" not in environ:
-        environ |= slurm_env.from_slurm(environ)
+def _as_rank(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """One rank that Slurm started, be it the only one: it heeds signals, and ends with the exit codes of every rank.
+
+    What it raised is in FAILED.json; to submitit alone, every failure would be exit code 1.
+    """
+    from fleming_nemo.launch.main import exit_with
+
+    stop.heed()
+    if "RANK" not in os.environ:
+        os.environ |= slurm_env.from_slurm(os.environ)
+    done: list[dict[str, Any]] = []
+    try:
+        exit_with(lambda: done.append(work()), debug=False)
+    except SystemExit as ended:
+        if ended.code:
+            raise
+    return done[0]
 
 
 def _run(cfg: Config) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def test_a_users_mistake_on_the_other_side_is_a_users_mistake_here(tmp_path, sta
 def test_a_crash_names_rank_cause_and_logs(tmp_path, stand_in, what, cause):
     stand_in(what)
     job = send(tmp_path)
-    with pytest.raises(JobFailed, match=f"^rank 1 failed: {cause}.*; logs in {tmp_path}/jobs/"):
+    with pytest.raises(JobFailed, match=f"^rank 1 failed: {cause}.*; logs in {tmp_path}/run/logs/latest and {tmp_path}/jobs/"):
         job.result(timeout_s=60)
     assert job.state == "failed"
 
