@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
 from typing import Any
 
 from fleming_nemo.config.errors import UserError
@@ -97,15 +99,18 @@ def _chain(args: argparse.Namespace, recipes: list[str], where: dict[str, Any]) 
 
 
 def _dry_run(args: argparse.Namespace, recipes: list[str], where: dict[str, Any]) -> None:
-    from fleming_nemo.launch import pipeline, send, sweep
+    from fleming_nemo.launch import jobs, pipeline, send, sweep
 
     if args.chain:
-        for name, text in pipeline.dry_run_chain(recipes, **where).items():
-            print(f"# ==== {name}\n{text}")
+        scripts = pipeline.dry_run_chain(recipes, **where)
     elif args.sweep:
-        print(sweep.dry_run_sweep(recipes[0], sweep.parse(args.sweep), at_most=args.at_most, **where))
+        scripts = {"": sweep.dry_run_sweep(recipes[0], sweep.parse(args.sweep), at_most=args.at_most, **where)}
     else:
-        print(send.dry_run(recipes[0], **where))
+        scripts = {"": send.dry_run(recipes[0], **where)}
+    for name, text in scripts.items():
+        print(f"# ==== {name}\n{text}" if name else text)
+        if shutil.which("sbatch") and "afterok:" not in text:  # no job has the id that a later link waits for
+            print(jobs.check(text), file=sys.stderr)
 
 
 def _slurm(texts: list[str]) -> dict[str, Any]:

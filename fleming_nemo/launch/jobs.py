@@ -12,8 +12,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,14 @@ from fleming_nemo.config.errors import UserError
 from fleming_nemo.launch import lock, script
 from fleming_nemo.launch.in_turn import InTurn
 from fleming_nemo.launch.places import Debug, Local, Place, Slurm, Turn
-from fleming_nemo.launch.queue import Queue
+from fleming_nemo.launch.queue import Queue, call
 from fleming_nemo.launch.task import Task
 
 _NAMES = {"name": "job_name", "timeout_min": "time", "mem_gb": "mem", "tasks_per_node": "ntasks_per_node"}
+_CONTROLLER_AWAY = "Unable to contact slurm controller"
 _HINTS = {
     "partition": "`sinfo` lists the partitions",
-    "(?i)node count|node configuration|more processors|nodes": "`sinfo` shows what each partition has; ask for less",
+    "(?i)node count|node configuration|processors|nodes": "`sinfo` shows what each partition has; ask for less",
     "account|association|qos": "`sacctmgr show associations user=$USER` lists your accounts",
     "array": "`scontrol show config` tells MaxArraySize; cut the sweep",
 }
@@ -93,7 +95,12 @@ def to_slurm(tasks: Sequence[Task], wish: Wish, folder: str | Path, queue: Queue
     own = new_folder(folder, wish.name)
     executor = _executor(tasks, wish, own, at_most)
     try:
-        sent = executor.submit_array(tasks)
+        check(_executor(tasks, wish, own, at_most).text(len(tasks)))
+        with redirect_stderr(StringIO()):  # where submitit repeats what sbatch said
+            sent = executor.submit_array(tasks)
+    except UserError:
+        shutil.rmtree(own, ignore_errors=True)
+        raise
     except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
         shutil.rmtree(own, ignore_errors=True)
         raise refusal(str(error)) from error
@@ -129,9 +136,25 @@ _COMMON = {"name", "timeout_min", "mem_gb", "tasks_per_node", "gpus_per_node", "
 """What submitit calls the same on every cluster; anything else is a parameter of sbatch."""
 
 
+def check(text: str) -> str:
+    """Ask sbatch whether it would take a script; returns when and where the job would start.
+
+    Without this, a job that asks for more than there is waits for ever.  Errors: UserError with what is wrong.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
+        file.write(text)
+        file.flush()
+        answer = call("sbatch", "--test-only", file.name)
+    if answer.code and _CONTROLLER_AWAY not in answer.err and answer.code != 124:
+        raise refusal(answer.err)
+    return answer.err.strip()
+
+
 def refusal(text: str) -> UserError:
     """sbatch's refusal in one sentence, with where to look."""
-    words = " ".join(text.split()).removeprefix("sbatch: error: ").replace("sbatch: error: ", "")
+    words = " ".join(text.split()).removeprefix("sbatch: error: ").removeprefix("sbatch: ")
+    words = re.split(r" (?:sbatch: error:|allocation failure:|Batch job submission failed:|Try \")", words)[0]
+    words = words.removeprefix("allocation failure: ").removeprefix("Batch job submission failed: ")
     hint = next((hint for pattern, hint in _HINTS.items() if re.search(pattern, words)), "see `man sbatch`")
     return UserError(f"sbatch refuses the job: {words}; {hint}")
 

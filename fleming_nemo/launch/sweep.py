@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fleming_nemo.config.errors import UserError
+from fleming_nemo.config.fields import options
+from fleming_nemo.config.overrides import whole
 from fleming_nemo.data import files
 from fleming_nemo.launch import lock
 from fleming_nemo.launch.resolve import Recipe, load_recipe
@@ -120,7 +122,10 @@ def points(
     params: dict[str, Any],
 ) -> tuple[Path, list[dict[str, str]], list[Task]]:
     """The sweep's directory, and the settings and the task of each point."""
-    values = {key: [_text(value) for value in those] for key, those in over.items()}
+    loaded = recipe if callable(recipe) else load_recipe(recipe)
+    plain = config_for(loaded, nodes, overrides, tiny, cluster, params)
+    known = [option.key for option in options(type(plain))]
+    values = {whole(key, known): [_text(value) for value in those] for key, those in over.items()}
     if not values or not all(values.values()):
         raise UserError("a sweep needs at least one option with values; write seed=1..5 or optim.lr=1e-6,2e-6")
     if "run_dir" in values:
@@ -128,8 +133,7 @@ def points(
     settings = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
     if len({tuple(row.values()) for row in settings}) < len(settings):
         raise UserError("the sweep has a value twice; every point needs settings of its own")
-    loaded = recipe if callable(recipe) else load_recipe(recipe)
-    root = Path(config_for(loaded, nodes, overrides, tiny, cluster, params).run_dir)
+    root = Path(plain.run_dir)
     tasks = []
     for setting, name in zip(settings, _names(settings), strict=True):
         own = [*(f"{key}={value}" for key, value in setting.items()), f"run_dir={root / name}"]
