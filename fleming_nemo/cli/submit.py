@@ -99,7 +99,7 @@ def _chain(args: argparse.Namespace, recipes: list[str], where: dict[str, Any]) 
 
 
 def _dry_run(args: argparse.Namespace, recipes: list[str], where: dict[str, Any]) -> None:
-    from fleming_nemo.launch import jobs, pipeline, send, sweep
+    from fleming_nemo.launch import pipeline, sbatch, send, sweep
 
     if args.chain:
         scripts = pipeline.dry_run_chain(recipes, **where)
@@ -110,7 +110,7 @@ def _dry_run(args: argparse.Namespace, recipes: list[str], where: dict[str, Any]
     for name, text in scripts.items():
         print(f"# ==== {name}\n{text}" if name else text)
         if shutil.which("sbatch") and "afterok:" not in text:  # no job has the id that a later link waits for
-            print(jobs.check(text), file=sys.stderr)
+            print(sbatch.check(text), file=sys.stderr)
 
 
 def _slurm(texts: list[str]) -> dict[str, Any]:

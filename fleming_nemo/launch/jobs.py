@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -24,17 +23,11 @@ from fleming_nemo.config.errors import UserError
 from fleming_nemo.launch import lock, script
 from fleming_nemo.launch.in_turn import InTurn
 from fleming_nemo.launch.places import Debug, Local, Place, Slurm, Turn
-from fleming_nemo.launch.queue import Queue, call
+from fleming_nemo.launch.queue import Queue
+from fleming_nemo.launch.sbatch import check, refusal
 from fleming_nemo.launch.task import Task
 
 _NAMES = {"name": "job_name", "timeout_min": "time", "mem_gb": "mem", "tasks_per_node": "ntasks_per_node"}
-_CONTROLLER_AWAY = "Unable to contact slurm controller"
-_HINTS = {
-    "partition": "`sinfo` lists the partitions",
-    "(?i)node count|node configuration|processors|nodes": "`sinfo` shows what each partition has; ask for less",
-    "account|association|qos": "`sacctmgr show associations user=$USER` lists your accounts",
-    "array": "`scontrol show config` tells MaxArraySize; cut the sweep",
-}
 
 
 @dataclass
@@ -136,29 +129,6 @@ _COMMON = {"name", "timeout_min", "mem_gb", "tasks_per_node", "gpus_per_node", "
 """What submitit calls the same on every cluster; anything else is a parameter of sbatch."""
 
 
-def check(text: str) -> str:
-    """Ask sbatch whether it would take a script; returns when and where the job would start.
-
-    Without this, a job that asks for more than there is waits for ever.  Errors: UserError with what is wrong.
-    """
-    with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
-        file.write(text)
-        file.flush()
-        answer = call("sbatch", "--test-only", file.name)
-    if answer.code and _CONTROLLER_AWAY not in answer.err and answer.code != 124:
-        raise refusal(answer.err)
-    return answer.err.strip()
-
-
-def refusal(text: str) -> UserError:
-    """sbatch's refusal in one sentence, with where to look."""
-    words = " ".join(text.split()).removeprefix("sbatch: error: ").removeprefix("sbatch: ")
-    words = re.split(r" (?:sbatch: error:|allocation failure:|Batch job submission failed:|Try \")", words)[0]
-    words = words.removeprefix("allocation failure: ").removeprefix("Batch job submission failed: ")
-    hint = next((hint for pattern, hint in _HINTS.items() if re.search(pattern, words)), "see `man sbatch`")
-    return UserError(f"sbatch refuses the job: {words}; {hint}")
-
-
 def _executor(tasks: Sequence[Task], wish: Wish, folder: str | Path, at_most: int) -> _Batch:
     given = {k.removeprefix("slurm_"): v for k, v in wish.given.items()}
     known = submitit.SlurmExecutor._valid_parameters()
@@ -177,14 +147,16 @@ def _executor(tasks: Sequence[Task], wish: Wish, folder: str | Path, at_most: in
     }
     if wish.gpus:
         asked |= {"gpus_per_node": wish.gpus, "exclusive": True}
-    for name, value in given.items():
-        if _NAMES.get(name, name) in known:
-            asked[_NAMES.get(name, name)] = f"{value}GB" if name == "mem_gb" else value
+    site = script.site_env(os.environ)
+    for name, value in (script.asked_for(site) | given).items():
+        theirs = _NAMES.get(name, name)
+        if theirs in known:
+            asked[theirs] = f"{value}GB" if name == "mem_gb" else value
         else:  # sbatch knows many that submitit does not
             more[name.replace("_", "-")] = value
     if at_most:
         asked["array_parallelism"] = at_most
-    setup = script.before([t.run_dir for t in tasks], per_node, srun_args, script.site_env(os.environ))
+    setup = script.before([t.run_dir for t in tasks], per_node, srun_args, site)
     setup += [line for line in asked.pop("setup", ())]
     # What the caller sees as `python` starts every rank; submitit's own srun would know nothing of signals and logs.
     python = f"{script.RANKS} {shlex.quote(sys.executable)}"

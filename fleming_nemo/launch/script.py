@@ -12,8 +12,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from fleming_nemo.config.errors import UserError
+from fleming_nemo.launch.queue import call
+
 SIGNAL = "B:USR1@300"
 """Slurm tells the batch shell so many seconds before the time limit, and at a preemption."""
+_CHECKOUT = Path(__file__).resolve().parents[2]
 _ALWAYS = ("PATH", "HOME", "USER", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR", "SITE_ENV")
 _FAMILIES = ("OMP_", "NCCL_", "GLOO_", "CUDA_", "TORCH_", "NVTE_", "FLEMING_", "HF_HOME", "XDG_CACHE_HOME")
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|COOKIE|AUTH", re.IGNORECASE)
@@ -42,11 +46,25 @@ heed() {{
     sleep 10
   done &
 }}
+within() {{ # options of srun, and what stands before the command, for the container that site.env names
+  into=() prefix=()
+  local mounts=$PWD:$PWD,{package}:{package}${{CONTAINER_MOUNTS:+,$CONTAINER_MOUNTS}}
+  case ${{CONTAINER_RUNTIME:-none}} in
+    pyxis)
+      into=(--container-image="$CONTAINER_IMAGE" --container-mounts="$mounts" --container-workdir="$PWD")
+      into+=(--no-container-mount-home)
+      ;;
+    apptainer) prefix=(apptainer exec ${{SLURM_GPUS_ON_NODE:+--nv}} --bind "$mounts" --pwd "$PWD" "$CONTAINER_IMAGE") ;;
+  esac
+}}
 ranks() {{
+  within
+  [ "${{CONTAINER_RUNTIME:-none}}" = none ] || set -- "${{PYTHON:-python}}" "${{@:2}}"
   # A signal that comes before Python has a handler would end the task: ignored until then.
   srun --unbuffered --kill-on-bad-exit=1 --wait=60 --label --export=ALL \
     --cpus-per-task=$((SLURM_CPUS_ON_NODE >= {per_node} ? SLURM_CPUS_ON_NODE / {per_node} : 1)) \
-    --output="$logs/rank_%t.log" {more}env --ignore-signal=USR1,USR2 "$@" &
+    --output="$logs/rank_%t.log" {more}${{into[@]+"${{into[@]}}"}} \
+    ${{prefix[@]+"${{prefix[@]}}"}} env --ignore-signal=USR1,USR2 "$@" &
   step=$!
   trap heed USR1
   # A signal ends `wait` early; the loop waits until srun itself has ended.
@@ -89,6 +107,7 @@ def before(runs: Sequence[Path], per_node: int, srun_args: Iterable[str] = (), s
         runs=quoted,
         python=shlex.quote(sys.executable),
         per_node=per_node,
+        package=shlex.quote(str(_CHECKOUT)),
         more=more,
     ).splitlines()
 
@@ -101,8 +120,26 @@ def after() -> list[str]:
 def site_env(environ: Mapping[str, str]) -> Path | None:
     """$SITE_ENV, else slurm/site.env of the checkout that this package lies in, if it does."""
     given = environ.get("SITE_ENV")
-    file = Path(given) if given else Path(__file__).resolve().parents[2] / "slurm" / "site.env"
-    return file if given or file.is_file() else None
+    file = Path(given) if given else _CHECKOUT / "slurm" / "site.env"
+    if given and not file.is_file():
+        raise UserError(f"SITE_ENV names {given}, which is no file; copy slurm/site.env there, or unset SITE_ENV")
+    return file.absolute() if file.is_file() else None
+
+
+def asked_for(site: Path | None) -> dict[str, str]:
+    """Partition, account and QOS that site.env names for what is submitted: SBATCH_PARTITION and so on.
+
+    Errors: UserError with bash's words where the file cannot be sourced.
+    """
+    if site is None:
+        return {}
+    names = ("partition", "account", "qos")
+    lines = "".join(f'echo "=${{SBATCH_{name.upper()}:-}}"\n' for name in names)
+    answer = call("bash", "-c", f'. "$1" >&2 || exit\n{lines}', "bash", str(site))
+    if answer.code:
+        raise UserError(f"{site} cannot be sourced by bash: {' '.join(answer.err.split())}; correct it")
+    values = [line[1:] for line in answer.out.splitlines()]
+    return {name: value for name, value in zip(names, values, strict=True) if value}
 
 
 def allowed(environ: Mapping[str, str], more: str = "") -> str:
