@@ -59,6 +59,8 @@ def table(found: Sequence[Group], each: bool = False) -> str:
     lines = _aligned(rows)
     if len(keys) > len(shown):
         lines.append(f"and {len(keys) - len(shown)} more options differ: {', '.join(keys[len(shown) :])}")
+    if not each and any(half is not None for group in found for _, half, _ in group.measures.values()):
+        lines.append("±: half of the 95 % interval of the mean over the seeds")
     open_ones = [run for group in found for run in group.runs if run.state != "done" and run.why]
     lines += [f"{run.folder}: {run.state}: {run.why}" for run in open_ones]
     return "\n".join(lines)

@@ -16,7 +16,7 @@ from fleming_nemo.parallel import groups
 from fleming_nemo.rollout.episodes import Episode
 from fleming_nemo.rollout.local import examiner
 from fleming_nemo.rollout.types import request_seed
-from fleming_nemo.training import watchdog
+from fleming_nemo.training import stop, watchdog
 from fleming_nemo.training.engine import Engine
 from fleming_nemo.training.progress import quiet
 from fleming_nemo.training.rundir import RunDirectory
@@ -48,7 +48,11 @@ def evaluate(cfg: RunConfig, engine: Engine, chat: ChatTokenizer, run_directory:
     mine = items[engine.layout.dp_rank :: engine.layout.dp]
     seeds = range(cfg.eval.seeds)
     total = len(mine) * (len(seeds) + 1)
-    with tqdm(total=total, desc=f"{cfg.stage} evaluation", disable=quiet()) as bar, watchdog.phase("evaluation"):
+    with (
+        tqdm(total=total, desc=f"{cfg.stage} evaluation", disable=quiet()) as bar,
+        watchdog.phase("evaluation"),
+        stop.nothing_to_save(),
+    ):
         judge = examiner(cfg, engine, chat, bar)
         sampled = judge.play(
             [(item, [request_seed("eval", item.id, s) for s in seeds]) for item in mine], cfg.eval.temperature, 0

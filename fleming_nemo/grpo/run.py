@@ -26,7 +26,7 @@ from fleming_nemo.parallel import groups
 from fleming_nemo.reward.verify import reward
 from fleming_nemo.rollout.episodes import Episode
 from fleming_nemo.rollout.local import examiner, without_engine
-from fleming_nemo.training import throughput, watchdog
+from fleming_nemo.training import stop, throughput, watchdog
 from fleming_nemo.training.checkpoint import Checkpoints
 from fleming_nemo.training.phases import Phases
 from fleming_nemo.training.progress import Steps, speeds
@@ -48,8 +48,9 @@ def run(cfg: RunConfig) -> dict[str, Any]:
     generation = Generation(cfg, judge)
     state = checkpoints.resume()
     first, at_start = 0, None
+    scores: list[float] = []  # since the newest checkpoint that was due
     if state:
-        first, at_start = state["step"], state["accuracy_at_start"]
+        first, at_start, scores = state["step"], state["accuracy_at_start"], state["scores"]
         curriculum.load_state_dict(state)
         engine.guard.load_state_dict(state["guard"])
         gate.load_state_dict(state["drift"])
@@ -62,7 +63,6 @@ def run(cfg: RunConfig) -> dict[str, Any]:
     steps, group_size = cfg.train.steps, cfg.grpo.rollouts_per_prompt
     speed = throughput.of_this_run(engine.shape, cfg.model.precision)
     scored_by = "heldout_accuracy" if cfg.eval.every else "reward"
-    scores: list[float] = []  # since the newest checkpoint
     progress = Steps(cfg.stage, first, first if curriculum.over else steps)
     for step in progress:
         phases = Phases(step + 1)
@@ -118,8 +118,8 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         progress.show(step + 1, **numbers, **speeds(metrics))
         if scored_by in metrics:
             scores.append(metrics[scored_by])
-        last = step + 1 == steps or curriculum.over
-        if (step + 1) % cfg.train.save_every == 0 or last:
+        due = (step + 1) % cfg.train.save_every == 0 or step + 1 == steps or curriculum.over
+        if (why := stop.agreed(run_directory.path)) or due:
             with watchdog.phase("checkpoint"):
                 state = {
                     **curriculum.state_dict(),
@@ -127,9 +127,14 @@ def run(cfg: RunConfig) -> dict[str, Any]:
                     "drift": gate.state_dict(),
                     "accuracy_at_start": at_start,
                     "policy": generation.policy,
+                    "scores": [] if due else scores,
                 }
                 checkpoints.save(step + 1, state, score=fmean(scores) if scores else None)
-            scores = []
+                if due:
+                    scores = []
+                if why:
+                    checkpoints.close()
+                    raise stop.Stopped(why, step + 1)
         checkpoints.poll()
         generation.saved(checkpoints.newest)
         if curriculum.over:

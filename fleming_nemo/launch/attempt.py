@@ -11,15 +11,21 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from fleming_nemo.config.errors import reported
+from fleming_nemo.config.errors import UserError, reported
 from fleming_nemo.launch import attempts, budget, causes, markers, scheduler
 from fleming_nemo.launch.attempts import Attempt
 from fleming_nemo.launch.metrics import last_step
-from fleming_nemo.training.stop import STOP
+from fleming_nemo.training.stop import STOP, STOPPED, Stopped
+
+LOGS = "FLEMING_LOGS"
+"""Folder of this attempt's logs, told to the ranks by whoever starts them; else `logs` of the run directory."""
 
 GO, DONE_ALREADY, NO_MORE = 0, 10, 11
 REQUEUE, REQUEUE_WITHOUT, NOT_AGAIN = 20, 21, 2
@@ -71,6 +77,43 @@ def end(folder: Path, code: int, warned: str | None, environ: Mapping[str, str])
     return (REQUEUE_WITHOUT if ending.excluded else REQUEUE), said, excluded
 
 
+@contextmanager
+def kept(folder: Path) -> Iterator[Path]:
+    """An attempt around the ranks of a run that a person started, with the folder of its logs.
+
+    Where a batch script keeps the attempts (FLEMING_LOGS names a folder of this run), nothing is written.  Call it with
+    the run directory claimed: an attempt that is still open has no process any more.
+    """
+    given = os.environ.get(LOGS)
+    if given and Path(given).resolve().parent == (folder / "logs").resolve():
+        yield Path(given)
+        return
+    with attempts.locked(folder):
+        for row in [row for row in attempts.read(folder) if row.cause is None]:
+            ending, last_sign = causes.of_vanished(folder, row, 0, same_job=False)
+            _closed(folder, row, ending, last_sign)
+        row = attempts.opened(folder, os.environ, last_step(folder) or 0, fresh=True)
+    code = 1
+    try:
+        yield folder / row.logs
+        code = 0
+    except UserError:
+        code = 2
+        raise
+    except Stopped:
+        code = STOPPED
+        raise
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+        raise
+    except Exception as error:
+        code = getattr(error, "exit_code", 1)
+        raise
+    finally:
+        with attempts.locked(folder):
+            _closed(folder, row, causes.of_end(folder, row, code, None), code=code)
+
+
 def _close_vanished(folder: Path, environ: Mapping[str, str]) -> None:
     """Complete the rows of attempts that are over without having said so."""
     restart = int(environ.get("SLURM_RESTART_COUNT") or 0)
@@ -95,8 +138,6 @@ def _goes_on(row: Attempt) -> bool:
 def _closed(
     folder: Path, row: Attempt, ending: causes.Ending, at: float | None = None, code: int | None = None
 ) -> Attempt:
-    import time
-
     return attempts.close(
         folder,
         row.number,

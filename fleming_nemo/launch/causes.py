@@ -56,6 +56,8 @@ def of_end(folder: Path, row: Attempt, code: int, warned: str | None) -> Ending:
         return Ending(attempts.NODE, "; ".join(f"{name}: {told}" for name, told in bad.items()), sorted(bad))
     if code == STOPPED:
         return _on_request(folder, job, warned)
+    if code == 128 + signal.SIGINT:
+        return Ending(attempts.STOPPED, "interrupted by Ctrl-C or SIGTERM", settled=True)
     if lost := _lost_nodes(row):
         return Ending(attempts.NODE, _told_nodes(lost), [node.name for node in lost])
     if code == HUNG and (failure is None or failure["kind"] != "hang"):

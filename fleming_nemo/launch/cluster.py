@@ -15,6 +15,7 @@ from fleming_nemo.config.validate import validate
 from fleming_nemo.launch import lock, machine, markers, slurm_env
 from fleming_nemo.launch.preflight import data_is_built, prepare_data
 from fleming_nemo.launch.worker import quiet_on_cpu, run_worker
+from fleming_nemo.training import stop
 
 DATA_DEADLINE_S = 3600.0
 """How long the other ranks wait for rank 0 to build the data directory."""
@@ -26,7 +27,12 @@ def is_worker(environ: Mapping[str, str]) -> bool:
 
 
 def run_rank(cfg: RunConfig) -> dict[str, Any]:
-    """This rank's part; rank 0 holds the run directory and builds the data while the others wait."""
+    """This rank's part; rank 0 holds the run directory and builds the data while the others wait.
+
+    Raises:
+        Stopped: a signal asked for it, on this node or another one.
+    """
+    stop.heed()
     if "RANK" not in os.environ:
         os.environ |= slurm_env.from_slurm(os.environ)
     rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])

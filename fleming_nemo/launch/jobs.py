@@ -27,7 +27,12 @@ from fleming_nemo.launch.queue import Queue
 from fleming_nemo.launch.sbatch import check, refusal
 from fleming_nemo.launch.task import Task
 
-_NAMES = {"name": "job_name", "timeout_min": "time", "mem_gb": "mem", "tasks_per_node": "ntasks_per_node"}
+_NAMES: dict[str, str] = {
+    "name": "job_name",
+    "timeout_min": "time",
+    "mem_gb": "mem",
+    "tasks_per_node": "ntasks_per_node",
+}
 
 
 @dataclass
@@ -148,7 +153,7 @@ def _executor(tasks: Sequence[Task], wish: Wish, folder: str | Path, at_most: in
     if wish.gpus:
         asked |= {"gpus_per_node": wish.gpus, "exclusive": True}
     site = script.site_env(os.environ)
-    for name, value in (script.asked_for(site) | given).items():
+    for name, value in {**script.asked_for(site), **given}.items():
         theirs = _NAMES.get(name, name)
         if theirs in known:
             asked[theirs] = f"{value}GB" if name == "mem_gb" else value

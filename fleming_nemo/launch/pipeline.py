@@ -145,7 +145,7 @@ def _send(
         gpus = max(gpus_here(task.cfg) for task in todo.values())
         sent = jobs.to_this_machine(list(todo.values()), folder, cluster, params, gpus, 1, stop=True)
         places |= dict(zip(todo, sent, strict=True))
-    out = [Submission(task.run_dir, places[name], name) for name, task in tasks.items()]
+    out = [Submission(t.run_dir, places[name], name, to_its_end=t.kind != "run") for name, t in tasks.items()]
     for link in out:
         if link.name in todo and cluster != "debug":
             link.note()

@@ -67,11 +67,10 @@ ranks() {{
     ${{prefix[@]+"${{prefix[@]}}"}} env --ignore-signal=USR1,USR2 "$@" &
   step=$!
   trap heed USR1
-  # A signal ends `wait` early; the loop waits until srun itself has ended.
-  while kill -0 "$step" 2>/dev/null; do
-    code=0
-    wait "$step" || code=$?
-  done
+  # A signal ends `wait` early; bash keeps the code of a step that has ended for the last one.
+  while kill -0 "$step" 2>/dev/null; do wait "$step"; done
+  wait "$step"
+  code=$?
 }}
 """.strip()
 

@@ -113,9 +113,9 @@ def send(
     todo = [tasks[n] for n in open_ones]
     sent: list[Place] = []
     if todo and cluster == "slurm":
-        sent = jobs.to_slurm(todo, wish(todo[0].cfg, nodes, params), folder, Queue(), at_most)
+        sent = jobs.to_slurm(todo, _one_wish(todo, nodes, params), folder, Queue(), at_most)
     elif todo:
-        gpus = gpus_here(todo[0].cfg)
+        gpus = max(gpus_here(task.cfg) for task in todo)
         sent = jobs.to_this_machine(todo, folder, cluster, params, gpus, at_most or 1, stop=False)
     places |= dict(zip(open_ones, sent, strict=True))
     named = names or [""] * len(tasks)
@@ -129,7 +129,7 @@ def send(
 def preview(tasks: Sequence[Task], nodes: int, folder: str | Path, params: dict[str, Any], at_most: int = 0) -> str:
     from fleming_nemo.launch import jobs
 
-    return jobs.preview(tasks, wish(tasks[0].cfg, nodes, params), folder, at_most)
+    return jobs.preview(tasks, _one_wish(tasks, nodes, params), folder, at_most)
 
 
 def finished(task: Task) -> bool:
@@ -151,6 +151,16 @@ def wish(cfg: Config, nodes: int, params: dict[str, Any], after: str = "") -> An
         raise UserError(f"{total} processes do not spread evenly over {nodes} nodes; change nodes or parallel.dp")
     validate(cfg, total)
     return Wish(name, nodes, total // nodes, per_node, given=params, after=after)
+
+
+def _one_wish(tasks: Sequence[Task], nodes: int, params: dict[str, Any]) -> Any:
+    """What all of them need: the tasks of an array cannot differ in that."""
+    wishes = [wish(task.cfg, nodes, params) for task in tasks]
+    if len({(w.tasks, w.gpus) for w in wishes}) > 1:
+        sizes = ", ".join(str(n) for n in sorted({w.tasks * nodes for w in wishes}))
+        raise UserError(f"the points of the sweep need {sizes} processes; sweep what needs the same number together")
+    wishes[0].name = tasks[0].run_dir.parent.name if len(tasks) > 1 else wishes[0].name
+    return wishes[0]
 
 
 def gpus_here(cfg: Config) -> int:

@@ -34,9 +34,13 @@ class Submission:
         run_dir: the run's directory, as seen from here.
     """
 
-    def __init__(self, run_dir: Path, place: Place, name: str = "", submitted: float | None = None) -> None:
+    def __init__(
+        self, run_dir: Path, place: Place, name: str = "", submitted: float | None = None, to_its_end: bool = False
+    ) -> None:
+        """`to_its_end`: the job does something more after the run's DONE, and is not done before."""
         self.run_dir = run_dir
         self.name = name or run_dir.name
+        self._to_its_end = to_its_end
         self._place = place
         self._submitted = time.time() if submitted is None else submitted
 
@@ -55,10 +59,13 @@ class Submission:
     @property
     def state(self) -> str:
         """`pending`, `running`, `done` or `failed`."""
-        if (self.run_dir / markers.DONE).exists():
+        done = (self.run_dir / markers.DONE).exists()
+        if done and not self._to_its_end:
             return "done"
         state = self._place.state()
-        return "failed" if state == "ended" else state
+        if state == "ended":
+            return "done" if done or (self.run_dir / markers.DONE).exists() else "failed"
+        return state
 
     @property
     def why(self) -> str:

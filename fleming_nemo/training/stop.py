@@ -8,7 +8,10 @@ nothing to lose.  A file `STOP` in the run directory asks for the same without a
 from __future__ import annotations
 
 import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -24,10 +27,16 @@ _LOOK_EVERY_S = 5.0
 
 _asked: str | None = None
 _looked = 0.0
+_nothing_to_save = False
 
 
 class Stopped(Exception):
-    """The run was asked to stop, and left where nothing is lost; says where the run stands."""
+    """The run was asked to stop and left where nothing is lost."""
+
+    def __init__(self, why: str, step: int | None = None) -> None:
+        """`why`: what `agreed` said; `step`: the run was saved after that many."""
+        saved = f"saved after step {step}" if step is not None else "nothing had to be saved"
+        super().__init__(f"asked to stop by {why}: {saved}; the same command goes on from there")
 
 
 def heed() -> None:
@@ -64,6 +73,26 @@ def agreed(run_dir: Path) -> str | None:
     dist.all_reduce(highest, op=dist.ReduceOp.MAX)
     found = int(highest.item())
     return _WORDS[found - 1] if found else None
+
+
+@contextmanager
+def nothing_to_save() -> Iterator[None]:
+    """A part of the run that is simply done again, such as an evaluation: a rank that was asked to stop leaves it.
+
+    It does so at the next `watchdog.beat` of its main thread, without waiting for the others, which were asked too.
+    """
+    global _nothing_to_save
+    before, _nothing_to_save = _nothing_to_save, True
+    try:
+        yield
+    finally:
+        _nothing_to_save = before
+
+
+def look() -> None:
+    """Raise `Stopped` where there is nothing to save and this process was asked to stop."""
+    if _asked is not None and _nothing_to_save and threading.current_thread() is threading.main_thread():
+        raise Stopped(_asked)
 
 
 _WORDS = (*(number.name for number in SIGNALS), STOP)

@@ -63,7 +63,7 @@ def run_config(data: Path, chat: ChatTokenizer, folder: Path, task: str, weights
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    names = ("unbroken", "broken", "broken early", "other layout", "pipeline", "recorded", *REPLAYS)
+    names = ("unbroken", "broken", "broken early", "stopped", "other layout", "pipeline", "recorded", *REPLAYS)
     return {name: tmp_path_factory.mktemp(name) for name in names}
 
 
@@ -96,6 +96,12 @@ def results(
     add("grpo resumed", "broken", "grpo killed", None, "grpo")
     add("grpo killed early", "broken early", "sft", 1, "grpo")
     restarted = run_config(data, chat, folders["broken early"], "grpo", folders["unbroken"] / "sft")
+    for task in ("sft", "grpo"):
+        start = weights["qwen2.5-tiny"] if task == "sft" else folders["unbroken"] / "sft"
+        layout: dict[str, Any] = {"tp": 2, "sequence_parallel": True} if task == "sft" else {}
+        cfg = run_config(data, chat, folders["stopped"], task, start, **layout)
+        cases.append(Case(f"{task} stopped", work.stopped_run, (cfg, 3), after="sft"))
+        add(f"{task} after the stop", "stopped", f"{task} stopped", None, task, **layout)
     at_end = Case("grpo killed at its end", work.killed_before_forgetting, (restarted,), 2, "grpo killed early", True)
     cases.append(at_end)
     add("grpo restarted", "broken early", at_end.name, None, "grpo")
@@ -153,6 +159,17 @@ def test_killed_and_resumed(
     assert value(results, task)["steps"] == [1, 2, 3, 4]
     assert value(results, resumed) == {"result": value(results, task)["result"], "steps": steps}
     assert_same_run(folders[folder] / task, folders["unbroken"] / task)
+
+
+@pytest.mark.parametrize("task", ["sft", "grpo"])
+def test_a_signal_to_one_rank_stops_all_of_them_after_the_same_step(
+    task: str, results: dict[str, Any], folders: dict[str, Path]
+) -> None:
+    """Step 3 has no checkpoint of its own, and its score belongs to that of step 4."""
+    said = "asked to stop by SIGUSR2: saved after step 3; the same command goes on from there"
+    assert value(results, f"{task} stopped") == said
+    assert value(results, f"{task} after the stop") == {"result": value(results, task)["result"], "steps": [4]}
+    assert_same_run(folders["stopped"] / task, folders["unbroken"] / task)
 
 
 def test_the_runs_learn_from_something(results: dict[str, Any], folders: dict[str, Path]) -> None:

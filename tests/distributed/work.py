@@ -23,7 +23,7 @@ from fleming_nemo.rollout import episodes
 from fleming_nemo.rollout.megatron import MegatronRollouts
 from fleming_nemo.rollout.types import Request, Rollout
 from fleming_nemo.sft import run as sft_run
-from fleming_nemo.training import checkpoint
+from fleming_nemo.training import checkpoint, stop
 from fleming_nemo.training.engine import Engine
 from fleming_nemo.training.phases import Phases
 from fleming_nemo.training.rundir import RunDirectory
@@ -157,6 +157,28 @@ def whole_run(cfg: RunConfig, kill_after: int | None = None) -> dict[str, Any]:
     with mock.patch.object(RunDirectory, "log", log_and_die), mock.patch.object(episodes, "verify", verify):
         result = (sft_run if cfg.task == "sft" else grpo_run).run(cfg)
     return {"result": result, "steps": steps}
+
+
+def stopped_run(cfg: RunConfig, after: int) -> str:
+    """A run of which rank 1 alone gets SIGUSR2 while it logs a step; returns what rank 0 says of its end."""
+    log = RunDirectory.log
+
+    def log_and_ask(self: RunDirectory, row: dict[str, Any]) -> None:
+        log(self, row)
+        if row["step"] == after and groups.rank() == 1:
+            os.kill(os.getpid(), signal.SIGUSR2)
+
+    handlers = {number: signal.getsignal(number) for number in stop.SIGNALS}
+    stop.heed()
+    try:
+        with mock.patch.object(RunDirectory, "log", log_and_ask), mock.patch.object(stop, "_asked", None):
+            whole_run(cfg)
+    except stop.Stopped as stopped:
+        return str(stopped)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return "it was not stopped"
 
 
 def killed_before_forgetting(cfg: RunConfig) -> None:

@@ -13,7 +13,7 @@ from fleming_nemo.grpo.ledger import Entry, entry
 from fleming_nemo.parallel import groups
 from fleming_nemo.rollout.local import examiner
 from fleming_nemo.rollout.types import request_seed
-from fleming_nemo.training import watchdog
+from fleming_nemo.training import stop, watchdog
 from fleming_nemo.training.engine import Engine
 from fleming_nemo.training.progress import quiet
 
@@ -33,6 +33,7 @@ def mine(
     with (
         tqdm(total=len(asked) * len(rollouts), desc=f"{cfg.stage} mining", disable=quiet()) as bar,
         watchdog.phase("mining"),
+        stop.nothing_to_save(),
     ):
         played = examiner(cfg, engine, chat, bar).play(asked, cfg.rollout.temperature, step)
     counted = [entry(episodes, policy, "mining") for episodes in played]
