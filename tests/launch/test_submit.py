@@ -6,7 +6,7 @@ import pytest
 from recipe_process import REPOSITORY, STAND_IN, wait_for
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.config.schema import RunConfig
+from fleming_nemo.config.schema import ModelConfig, RunConfig
 from fleming_nemo.launch import submit
 from fleming_nemo.launch.send import send as send_tasks
 from fleming_nemo.launch.submission import JobFailed, attach
@@ -102,7 +102,7 @@ def test_inside_this_process(tmp_path, monkeypatch):
     """`debug` takes the same call; what runs is the data link, which needs no process of its own."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "manifest.json").write_text("{}")
-    cfg = RunConfig(run_dir=f"{tmp_path}/run")
+    cfg = RunConfig(run_dir=f"{tmp_path}/run", model=ModelConfig(arch="qwen2.5-tiny"))
     cfg.data.dir = f"{tmp_path}/data"
     (sent,) = send_tasks([Task("data", cfg)], 1, "debug", tmp_path / "jobs", {"partition": "gpu"})
     assert (sent.state, sent.cluster) == ("pending", "debug")
