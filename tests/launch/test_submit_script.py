@@ -160,9 +160,9 @@ class TestRanks:
         assert self.said(tmp_path, "scontrol")[1:] == orders
 
     def test_the_early_signal_reaches_the_ranks_and_is_told_to_the_account(self, run, tmp_path):
-        process = run(
-            "echo $$ > pid; trap 'exit 85' USR2; touch ready; for _ in $(seq 300); do sleep 0.1; done", END="20"
-        )
+        # Python can be told to heed a signal that was ignored when it started, which bash cannot.
+        ranks = "signal.signal(signal.SIGUSR2, lambda *_: sys.exit(85)); open('ready', 'w'); time.sleep(60)"
+        process = run(f'echo $$ > pid; exec {sys.executable} -c "import signal, sys, time; {ranks}"', END="20")
         while not (tmp_path / "ready").exists():
             assert process.poll() is None
         process.send_signal(subprocess.signal.SIGUSR1)

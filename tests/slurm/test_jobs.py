@@ -1,7 +1,6 @@
 """Jobs on a live Slurm of four nodes. Where the training is beside the point it is tests/launch/stand_in."""
 
 import json
-import os
 import sys
 import time
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Submission from Python to a live Slurm without accounting: how jobs end, chains, sweeps, refusals.
 
-Everything is sent at once and looked at one by one, for most of it is waiting.  The chain trains for real; elsewhere the
-training is beside the point, and stand-ins of tests/launch take its place, chosen by a site.env of the job's own.
+Everything is sent at once and looked at one by one, for most of it is waiting.  The chain trains for real; elsewhere
+the training is beside the point, and stand-ins of tests/launch take its place, chosen by a site.env of the job's own.
 """
 
 import json
