@@ -52,18 +52,19 @@ def check(cfg: RunConfig, logs: Path, environ: Mapping[str, str], asked: int) ->
     if absent := meeting.absent():
         names = scheduler.hosts(environ.get("SLURM_STEP_NODELIST", ""))
         missed = [names[rank] if rank < len(names) else f"rank_{rank}" for rank in absent]
-        for name in missed:
+        for name in missed if meeting.rank == 0 else ():
             told = f"it did not come to the meeting on {environ['MASTER_ADDR']} within {MEET_S:.0f} s"
             node_report.write(logs, name, [], [told])
         return missed
     problems = {node: [row.told for row in found if row.wrong]}
-    for name, told in _shared(meeting, node, logs).items():
-        problems.setdefault(name, []).append(told)
+    for name, words in _shared(meeting, node, logs).items():
+        problems.setdefault(name, []).append(words)
     nodes = meeting.gather("names", node)
     first, *others = meeting.gather("versions", software.versions(cfg))
     for other, versions in zip(nodes[1:], others, strict=True) if meeting.rank == 0 else ():
-        told = [f"{name} is {v}, and {first[name]} on {node}" for name, v in versions.items() if v != first[name]]
-        problems.setdefault(other, []).extend(told)
+        differing = [name for name, version in versions.items() if version != first[name]]
+        differ = [f"{name} is {versions[name]}, and {first[name]} on {node}" for name in differing]
+        problems.setdefault(other, []).extend(differ)
     reports = meeting.gather("reports", {"lines": [row.line() for row in found], "problems": problems})
     merged = {name: [p for r in reports for p in r["problems"].get(name, [])] for name in nodes}
     speeds: list[float] = []

@@ -19,11 +19,15 @@ begin_attempt() {
   export FLEMING_LOGS=$LOGS # where a rank that hangs writes its stacks
 }
 
-# Slurm's early signal is the same for the end of the time and for a preemption.
+# ask_to_stop SIGNAL: the early signal, USR1, is the same for the end of the time and for a preemption; and TERM comes
+# with a preemption, but also with scancel and scontrol requeue, which `attempt end` finds out for itself.
 ask_to_stop() {
-  STOPPED_BY=$1
-  if [ "$1" = time ] && ! scontrol show job -o "$SLURM_JOB_ID" | grep -q ' PreemptTime=None '; then STOPPED_BY=preempt; fi
-  say "the job has to stop ($STOPPED_BY): the run saves and leaves"
+  if scontrol show job -o "$SLURM_JOB_ID" | grep -q ' PreemptTime=[0-9]'; then
+    STOPPED_BY=preempt
+  elif [ "$1" = USR1 ]; then
+    STOPPED_BY=time
+  fi
+  say "the job has to stop (${STOPPED_BY:-by $1}): the run saves and leaves"
   scancel --signal=USR2 "$SLURM_JOB_ID" # to the steps; a save takes no longer than a step and a checkpoint
 }
 
@@ -31,8 +35,8 @@ ask_to_stop() {
 finish_attempt() {
   local run_dir=$1 srun_pid=$2 code=0 decision=0 nodes
   STOPPED_BY=
-  trap 'ask_to_stop time' USR1
-  trap 'ask_to_stop preempt' TERM
+  trap 'ask_to_stop USR1' USR1
+  trap 'ask_to_stop TERM' TERM
   # A signal ends `wait` early; the loop waits until srun itself has ended.
   while kill -0 "$srun_pid" 2>/dev/null; do
     code=0

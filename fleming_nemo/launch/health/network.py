@@ -77,7 +77,7 @@ class Meeting:
 
 
 def slow_nodes(speeds: list[float], floor: float) -> list[int]:
-    """Ranks to blame for what `Meeting.speeds` found: both of a node's links are slow, or all of two nodes' only one."""
+    """Ranks to blame for what `Meeting.speeds` found: those with two slow links; of one slow link, both ends."""
     if speeds[0] >= floor:
         return []
     links = [speed < floor for speed in speeds[1:]]

@@ -13,6 +13,7 @@ from fleming_nemo.config.overrides import to_yaml
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.launch.health.finding import Finding
 from fleming_nemo.parallel import extensions
+from fleming_nemo.rollout.vllm import environment
 
 PACKAGES = ("torch", "megatron-core", "numpy", "tokenizers")
 SLURM = ("sbatch", "srun", "squeue", "scontrol")
@@ -51,10 +52,6 @@ def _absent(name: str, needed: bool) -> Finding:
 
 def _vllm(cfg: RunConfig | None) -> Finding:
     engine = getattr(cfg.rollout, "engine", "trainer") if cfg is not None else "trainer"
-    try:
-        from fleming_nemo.rollout.vllm import environment
-    except ImportError:
-        return Finding("vLLM", "this version of fleming-nemo samples in the trainer", missing=True)
     try:
         found = environment.find()
     except UserError as error:

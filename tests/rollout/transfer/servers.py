@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+
 from fleming_nemo.rollout.vllm import worker
 
 WORKER_FOLDER = Path(next(iter(worker.__path__)))

@@ -1,14 +1,14 @@
 """What the ranks of a transfer test do.  Every function runs on all ranks; rank 0's value counts."""
 
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import tiny
 import torch
-from safetensors.torch import load_file
 from megatron.core import parallel_state
+from safetensors.torch import load_file
 from servers import Pool, Server
 
 from fleming_nemo.config.schema import RunConfig
