@@ -35,7 +35,7 @@ class Run:
         self.slurm, self.folder, self.out = slurm, folder / name, folder / f"{name}.out"
         site = folder / f"{name}.env"
         settings = {"PYTHON": sys.executable, "PYTHONPATH": f"{SLOW_STEPS}:{REPOSITORY}", "OMP_NUM_THREADS": 1}
-        settings |= {"STEP_S": 0.2} | environ
+        settings |= {"STEP_S": 0.2, "PREFLIGHT": 0} | environ
         site.write_text("".join(f"export {key}={value}\n" for key, value in settings.items()))
         arguments = (*SMALL, f"run_dir={self.folder}", f"data.dir={folder}/data")
         sbatch = ("--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=0", "--oversubscribe", f"--output={self.out}")
@@ -94,6 +94,18 @@ class Run:
 
 def undisturbed(slurm, folder):
     return Run(slurm, folder, "undisturbed", *FIRST_NODES, STEP_S=0).ends()
+
+
+def sick_node(slurm, folder):
+    """A GPU of the node that Slurm gives away first has fallen off the bus; the nodes are looked at before the ranks."""
+    programs = folder / "programs"
+    programs.mkdir()
+    lost = "echo 'Unable to determine the device handle for GPU0: Unknown Error'; exit 255"
+    healthy = "echo '0, NVIDIA H100 80GB HBM3, 81559, 4, 0'"
+    script = f'case "$SLURMD_NODENAME $1" in *remapped*) ;; node0*) {lost} ;; *) {healthy} ;; esac'
+    (programs / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
+    (programs / "nvidia-smi").chmod(0o755)
+    return Run(slurm, folder, "sick", PREFLIGHT=1, STEP_S=0, PATH=f"{programs}:$PATH").ends()
 
 
 def preempted_and_then_a_lost_node(slurm, folder):
@@ -169,6 +181,7 @@ def runs(slurm, tmp_path_factory):
     folder = tmp_path_factory.mktemp("faults")
     first = undisturbed(slurm, folder)  # it builds the data for all
     faults = (
+        sick_node,
         preempted_and_then_a_lost_node,
         time_limit,
         requeued_while_saving,
@@ -179,13 +192,16 @@ def runs(slurm, tmp_path_factory):
     with ThreadPoolExecutor(max_workers=4) as pool:
         started = [pool.submit(fault, slurm, folder) for fault in faults]
         found = [run.result() for run in started]
-    (preempted, node), *others = found
-    return {run.folder.name: run for run in (first, preempted, node, *others, restarted_controller(slurm, folder))}
+    sick, (preempted, node), *others = found
+    return {
+        run.folder.name: run for run in (first, sick, preempted, node, *others, restarted_controller(slurm, folder))
+    }
 
 
 @pytest.mark.parametrize(
     ("name", "cause"),
     [
+        ("sick", "node failed"),
         ("preempted", "preempted"),
         ("node", "node failed"),
         ("early", "time limit"),
@@ -208,6 +224,12 @@ def test_a_disturbed_run_equals_the_undisturbed_one(runs, name, cause):
 def test_the_kill_came_in_the_middle_of_a_save(runs):
     first = runs["requeued"].status()["attempts"][0]
     assert first["last_step"] == 10, "and nothing of it was taken for a checkpoint: the run equals the undisturbed one"
+
+
+def test_a_node_that_is_not_fit_is_left_out(runs):
+    first, second = runs["sick"].status()["attempts"]
+    assert first["excluded"] == ["node0"] and "node0" in first["nodes"] and "node0" not in second["nodes"]
+    assert first["told"].startswith("node0: nvidia-smi fails: Unable to determine the device handle for GPU0")
 
 
 def test_a_preempted_run_was_saved_where_it_was(runs):
