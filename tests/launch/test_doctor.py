@@ -116,3 +116,13 @@ def test_the_exit_code_goes_by_the_recipe(machine, tmp_path, capsys):
     assert err.startswith(
         "error: recipes/sft_7b.py cannot run on this machine as it is; see the lines marked WRONG: GPUs"
     )
+
+
+@pytest.mark.gpu
+def test_the_gpus_of_this_machine_are_known_and_well():
+    """On a GPU machine: the real nvidia-smi answers both questions in the form that is read here."""
+    import torch
+
+    found = gpus.findings(asked=torch.cuda.device_count())
+    assert found[0].told.startswith(f"{torch.cuda.device_count()} GPUs, {torch.cuda.get_device_name()}")
+    assert not wrong(found)

@@ -38,8 +38,14 @@ class Run:
         settings |= {"STEP_S": 0.2, "PREFLIGHT": 0} | environ
         site.write_text("".join(f"export {key}={value}\n" for key, value in settings.items()))
         arguments = (*SMALL, f"run_dir={self.folder}", f"data.dir={folder}/data")
-        sbatch = ("--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=0", "--oversubscribe", f"--output={self.out}")
-        self.job = slurm.sbatch(*sbatch, *options, "slurm/sft_7b.sh", *arguments, SITE_ENV=str(site))
+        sbatch = ("--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=0", "--oversubscribe", *options)
+        self._submit = (*sbatch, "slurm/sft_7b.sh", *arguments), {"SITE_ENV": str(site)}
+        self.job = self.submit(self.out)
+
+    def submit(self, out):
+        """A job with this run directory, its output in a file; returns its id."""
+        arguments, environ = self._submit
+        return self.slurm.sbatch(f"--output={out}", *arguments, **environ)
 
     def reaches(self, step):
         """Wait until a step is logged."""
@@ -97,7 +103,7 @@ def undisturbed(slurm, folder):
 
 
 def sick_node(slurm, folder):
-    """A GPU of the node that Slurm gives away first has fallen off the bus; the nodes are looked at before the ranks."""
+    """A GPU of the node that Slurm gives away first has fallen off the bus."""
     programs = folder / "programs"
     programs.mkdir()
     lost = "echo 'Unable to determine the device handle for GPU0: Unknown Error'; exit 255"
@@ -145,6 +151,17 @@ def time_limit(slurm, folder):
     return run.ends()
 
 
+def submitted_twice(slurm, folder):
+    """The second job finds the first at work, and after its end a finished run."""
+    run = Run(slurm, folder, "twice", *FIRST_NODES)
+    run.reaches(3)
+    run.second, run.third = (folder / f"{name}.out" for name in ("second", "third"))
+    assert slurm.wait(run.submit(run.second), limit_s=LIMIT_S) == "FAILED"
+    run.ends()
+    assert slurm.wait(run.submit(run.third), limit_s=LIMIT_S) == "COMPLETED"
+    return run
+
+
 def requeued_while_saving(slurm, folder):
     """Killed 5 s after the signals (KillWait), when the checkpoint of step 10 is still being written."""
     run = Run(slurm, folder, "requeued", *FIRST_NODES, SAVE_S=15)
@@ -185,6 +202,7 @@ def runs(slurm, tmp_path_factory):
         preempted_and_then_a_lost_node,
         time_limit,
         requeued_while_saving,
+        submitted_twice,
         early_signal,
         killed_rank,
         code_error,
@@ -208,6 +226,7 @@ def runs(slurm, tmp_path_factory):
         ("limit", "time limit"),
         ("requeued", "requeued"),
         ("killed", "killed rank"),
+        ("twice", None),
         ("controller", None),
     ],
 )
@@ -230,6 +249,13 @@ def test_a_node_that_is_not_fit_is_left_out(runs):
     first, second = runs["sick"].status()["attempts"]
     assert first["excluded"] == ["node0"] and "node0" in first["nodes"] and "node0" not in second["nodes"]
     assert first["told"].startswith("node0: nvidia-smi fails: Unable to determine the device handle for GPU0")
+
+
+def test_further_jobs_leave_a_run_alone(runs):
+    run = runs["twice"]
+    assert f"{run.folder} is in use by job {run.job}; wait for it to end, or cancel it" in run.second.read_text()
+    assert f"{run.folder} is finished; give another run_dir=... to run again" in run.third.read_text()
+    assert len(run.status()["attempts"]) == 1
 
 
 def test_a_preempted_run_was_saved_where_it_was(runs):
