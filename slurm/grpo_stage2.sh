@@ -16,9 +16,9 @@
 #|
 #|   sbatch slurm/grpo_stage2.sh [--tiny] [key.sub=value ...]
 #|
-#| With ROLLOUT_NODES=K the last K nodes serve rollouts (rollout.engine=vllm); so does the second component of
-#| a heterogeneous job, sbatch --nodes=4 : --nodes=2 --exclusive --gpus-per-node=8 slurm/grpo_stage2.sh. Add --no-kill, and
-#| the loss of such a node does not end the job. Without either, servers share the GPUs of the trainer.
+#| Rollouts by vLLM (rollout.engine): the last ROLLOUT_NODES nodes serve them, half of several if nothing is said, or
+#| the second component of a heterogeneous job: sbatch --nodes=4 : --nodes=2 --exclusive --gpus-per-node=8 slurm/grpo_stage2.sh
+#| With --no-kill (for each component) the loss of such a node does not end the job.
 #| Submit from the root of the checkout (or set FLEMING_ROOT). --tiny runs the recipe in small, on CPUs. What the
 #| cluster is asked for can be changed as always: sbatch --nodes=2 --partition=gpu slurm/grpo_stage2.sh
 #| MODEL chooses recipes/grpo_stage2_$MODEL.py (default 7b); slurm/site.env holds the cluster's own settings.

@@ -35,6 +35,7 @@ enter_job() {
   [ -n "${SLURM_JOB_ID:-}" ] || fail "submit this with sbatch, for example: sbatch $0 --tiny"
   load_site
   set_runtime
+  heed_signals
   unset SLURM_EXPORT_ENV # the allow list of sbatch is not meant for the tasks: they get all that is set here
   export PYTHONUNBUFFERED=1
 }
@@ -67,6 +68,12 @@ size_for() { # RECIPE ARGUMENTS
   if grep -q '^def recipe(.*gpus' "$recipe"; then echo "--gpus $TASKS"; fi
 }
 
+# resolve RECIPE [ARGUMENTS]: sets SIZE and CONFIG.
+resolve() {
+  read -ra SIZE <<<"$(size_for "$@")"
+  CONFIG=$(here "$PYTHON" "$1" --print-config "${SIZE[@]}" "${@:2}") || exit $?
+}
+
 # run_stage STAGE [ARGUMENTS]: by the recipe itself, or by the program in $PROGRAM, which takes the recipe's path first
 # and adds $RUN_SUFFIX to its run directory. The script may define after_run RUN_DIR, called when the run is finished.
 run_stage() {
@@ -76,9 +83,8 @@ run_stage() {
   local recipe=$ROOT/recipes/${stage}_${MODEL:-7b}.py
   [ -f "$recipe" ] || fail "there is no recipes/$(basename "$recipe"); MODEL=${MODEL:-7b} is not available for this stage, use MODEL=7b"
   split_nodes
-  local size
-  read -ra size <<<"$(size_for "$recipe" "$@")"
-  CONFIG=$(here "$PYTHON" "$recipe" --print-config "${size[@]}" "$@") || exit $?
+  resolve "$recipe" "$@"
+  share_with_servers && resolve "$recipe" "$@"
 
   local run_dir ranks
   run_dir=$(field run_dir)${RUN_SUFFIX:-}
@@ -91,9 +97,8 @@ run_stage() {
   MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000)) # below the ephemeral range
   export MASTER_ADDR MASTER_PORT
   say "${PROGRAM:+${PROGRAM##*/} }$stage: $ranks processes on $NODES nodes, attempt ${SLURM_RESTART_COUNT:-0}, logs in $LOGS"
-  start_servers "$run_dir"
   # USR2 asks a rank to save and leave; before it can heed that, the signal must not end it.
-  tasks "$NODES" "$ranks" --label --output="$LOGS/rank_%t.log" -- \
-    env --ignore-signal=USR2 "$PYTHON" ${PROGRAM:+"$PROGRAM"} "$recipe" "${size[@]}" "$@" &
-  finish_attempt "$run_dir" $!
+  nodes_of "$NODES" $((ranks / NODES)) --label --output="$LOGS/rank_%t.log" -- \
+    env --ignore-signal=USR2 "$PYTHON" ${PROGRAM:+"$PROGRAM"} "$recipe" "${SIZE[@]}" "$@"
+  run_attempt "$run_dir" "$recipe" "${SIZE[@]}" "$@"
 }

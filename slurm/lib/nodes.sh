@@ -18,6 +18,16 @@ split_nodes() {
   fi
 }
 
+# Half of several nodes for servers, where the recipe generates by vLLM and nobody has said what serves; false if none need
+# be given.
+share_with_servers() {
+  case $(field rollout engine) in vllm*) ;; *) return 1 ;; esac
+  [ -z "${ROLLOUT_NODES:-}${FLEMING_ROLLOUT_SERVERS:-}" ] && [ ${#SERVERS[@]} -eq 0 ] && [ ${#TRAINERS[@]} -gt 1 ] || return 1
+  ROLLOUT_NODES=$((${#TRAINERS[@]} / 2))
+  say "the last $ROLLOUT_NODES of ${#TRAINERS[@]} nodes serve rollouts; ROLLOUT_NODES=K chooses another number"
+  split_nodes
+}
+
 # spread RANKS: evenly over as few processes a node as the trainer's nodes allow.
 spread() {
   [ "$1" -le "$TASKS" ] || fail "the run needs $1 tasks, but the allocation has $TASKS; ask for more nodes"
@@ -27,13 +37,13 @@ spread() {
 
 list() { local IFS=,; echo "$*"; }
 
-# tasks NODES TASKS OPTIONS -- COMMAND: the trainer's step; one task that fails ends the others.
-tasks() {
-  local nodes=$1 ntasks=$2
+# nodes_of NODES PER_NODE OPTIONS -- COMMAND: a step on the first of the trainer's nodes, in STEP; a task that fails ends the
+# others.
+nodes_of() {
+  local nodes=$1 per_node=$2
   shift 2
-  step --nodes="$nodes" --nodelist="$(list "${TRAINERS[@]:0:nodes}")" --ntasks="$ntasks" \
-    --ntasks-per-node=$((ntasks / nodes)) --cpus-per-task=$((SLURM_CPUS_ON_NODE / (ntasks / nodes))) \
-    --kill-on-bad-exit=1 --wait=60 "$@"
+  step_of --nodes="$nodes" --nodelist="$(list "${TRAINERS[@]:0:nodes}")" --ntasks=$((nodes * per_node)) \
+    --ntasks-per-node="$per_node" --cpus-per-task=$((SLURM_CPUS_ON_NODE / per_node)) --kill-on-bad-exit=1 --wait=60 "$@"
 }
 
 # check_shared FOLDER: every node reads, in its container if there is one, what this one has just written there.

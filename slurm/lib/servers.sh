@@ -1,9 +1,10 @@
 # shellcheck shell=bash
 # Rollout servers on nodes of their own: each node has a step of its own, so that the loss of one restarts only its part.
 
+SUPERVISORS=()
+
 # start_servers RUN_DIR: on SERVERS; with none, the trainer starts its own where it is.
 start_servers() {
-  SUPERVISORS=()
   [ ${#SERVERS[@]} -gt 0 ] || return 0
   local node folder=$1/servers
   rm -rf "$folder" # addresses of an earlier attempt lead nowhere
@@ -14,6 +15,7 @@ start_servers() {
     keep_serving "$node" "$folder" &
     SUPERVISORS+=($!)
   done
+  start_watch
 }
 
 # keep_serving NODE FOLDER: start the servers of a node again for as long as the node is ours.
@@ -46,6 +48,20 @@ node_is_ours() {
   local nodes # of each component
   nodes=$(scontrol show job -o "$SLURM_JOB_ID" | grep -o ' NodeList=[^ ]*' | cut -d= -f2 | paste -sd,) || return 0
   scontrol show hostnames "$nodes" | grep -qx "$1"
+}
+
+# With --no-kill a job outlives the node of its batch script, and nobody is left to end it: a rollout node watches, from a
+# step of its own, and requeues the job if that node is taken out of it.
+start_watch() {
+  local look
+  look="$(declare -f say list node_is_ours)
+    SLURM_JOB_ID=$SLURM_JOB_ID
+    while node_is_ours $SLURMD_NODENAME; do sleep 15; done
+    say the batch script went with its node: requeue; scontrol requeue $SLURM_JOB_ID"
+  # Without a container: it needs scontrol, and nothing else.
+  srun --overlap --mem=0 --export=ALL "${SERVER_GROUP[@]}" --nodes=1 --nodelist="${SERVERS[0]}" --ntasks=1 \
+    --output="$LOGS/watch.log" env --ignore-signal=USR2 bash -c "$look" &
+  SUPERVISORS+=($!)
 }
 
 stop_servers() {

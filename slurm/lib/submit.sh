@@ -20,9 +20,9 @@ reason() {
   local said
   said=$(sed -n 's/^.*failure: //p' <<<"$1" | tail -n1)
   case $said in
+    *ccount* | *QOS* | *qos*) echo "$said; set SBATCH_ACCOUNT and SBATCH_QOS in $SITE_ENV" ;;
     *artition*) echo "$said; set SBATCH_PARTITION in $SITE_ENV to one of: $(sinfo --noheader --format=%R | sort -u | paste -sd' ')" ;;
     *"node configuration"* | *"ode count"*) echo "$said; ask for fewer nodes, or less of each, with --nodes, --gpus-per-node" ;;
-    *ccount* | *QOS* | *qos*) echo "$said; set SBATCH_ACCOUNT and SBATCH_QOS in $SITE_ENV" ;;
     *) echo "${said:-$(tail -n1 <<<"$1")}" ;;
   esac
 }

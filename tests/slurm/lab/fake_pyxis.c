@@ -15,7 +15,7 @@ static char given[COUNT][4096];
 
 static int take(int which, const char *value, int remote) {
     (void)remote;
-    snprintf(given[which], sizeof given[which], "%s", value ? value : "1");
+    snprintf(given[which], sizeof given[which], "%s", value && *value ? value : "1");
     return ESPANK_SUCCESS;
 }
 
