@@ -15,6 +15,7 @@ from megatron.core.transformer.transformer_block import TransformerBlockSubmodul
 from torch import Tensor, nn
 
 from fleming_nemo.parallel import cpu_backend
+from fleming_nemo.parallel.shared_prompts import SharedPrompts, rotated_by_position
 
 
 class RMSNorm(nn.Module):
@@ -56,7 +57,8 @@ class CoreAttention(nn.Module):
     different length are padded on the left.
 
     Packed sequences (`packed_seq_params`) come without the batch dimension: [t, n, d] in, [t, n*d] out.  No token sees
-    another sequence than its own.  Under context parallelism every sequence is cut in zigzag chunks by itself.
+    another sequence than its own and, where `shared_prompts` takes its prompt out of it, that prompt.  Under context
+    parallelism every sequence is cut in zigzag chunks by itself.
     """
 
     def __init__(
@@ -86,6 +88,8 @@ class CoreAttention(nn.Module):
         packed_seq_params: Any = None,
         **_: Any,
     ) -> Tensor:
+        if isinstance(packed_seq_params, SharedPrompts):
+            return packed_seq_params.attend(query, key, value, self.scale).flatten(1)
         if packed_seq_params is not None:
             return self._packed(query, key, value, packed_seq_params.cu_seqlens_q)
         mask: Tensor | None = None
@@ -158,7 +162,7 @@ def block_spec(config: Any, vp_stage: int | None = None) -> TransformerBlockSubm
     spec = get_gpt_layer_local_spec(qk_layernorm=config.qk_layernorm, normalization="RMSNorm")
     layer: Any = spec.submodules
     layer.input_layernorm = layer.pre_mlp_layernorm = RMSNorm
-    layer.self_attention.module = cpu_backend.self_attention()
+    layer.self_attention.module = rotated_by_position(cpu_backend.self_attention())
     attention = layer.self_attention.submodules
     if config.qk_layernorm:
         attention.q_layernorm = attention.k_layernorm = RMSNorm
