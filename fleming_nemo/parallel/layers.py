@@ -11,10 +11,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_local_spec
+from megatron.core.transformer.mlp import MLP
 from megatron.core.transformer.transformer_block import TransformerBlockSubmodules, get_num_layers_to_build
 from torch import Tensor, nn
 
-from fleming_nemo.parallel import cpu_backend
+from fleming_nemo.parallel import cpu_backend, fused
 from fleming_nemo.parallel.shared_prompts import SharedPrompts, rotated_by_position
 
 
@@ -29,7 +30,15 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), (x.size(-1),), None, self.eps).to(x.dtype) * self.weight
+        return fused.rms_norm(x, self.weight, self.eps)
+
+
+class GatedMLP(MLP):
+    """megatron-core's two linear layers with SwiGLU between them, without biases."""
+
+    def forward(self, hidden_states: Tensor, per_token_scale: None = None, **_: Any) -> tuple[Tensor, None]:
+        """[s, b, h] -> [s, b, h]."""
+        return self.linear_fc2(fused.swiglu(self.linear_fc1(hidden_states)[0]))
 
 
 class _AllGather(torch.autograd.Function):
@@ -170,3 +179,13 @@ def block_spec(config: Any, vp_stage: int | None = None) -> TransformerBlockSubm
     # the block's own final norm refuses sequence parallelism, so it is replaced as well
     num_layers = get_num_layers_to_build(config, vp_stage=vp_stage)
     return TransformerBlockSubmodules(layer_specs=[spec] * num_layers, layer_norm=RMSNorm)
+
+
+def install(network: Any) -> None:
+    """Give the local layers of a GPTModel their gated layer; others stay as they are.
+
+    megatron-core builds an MLP in its own way only when the specification names exactly that class.
+    """
+    for layer in network.decoder.layers:
+        if type(layer.mlp) is MLP and type(layer.self_attention.core_attention) is CoreAttention:
+            layer.mlp.__class__ = GatedMLP  # the same modules, weights and hooks included

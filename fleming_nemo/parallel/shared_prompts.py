@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fleming_nemo.parallel import groups  # noqa: F401  first: it switches the CPU backend on
+from fleming_nemo.parallel import fused, groups  # noqa: F401  first: groups switches the CPU backend on
 
 from megatron.core.packed_seq_params import PackedSeqParams  # isort: skip
 
@@ -36,17 +36,20 @@ class Family:
 
 @dataclass
 class SharedPrompts(PackedSeqParams):
-    """A pack of families; megatron-core sees one sequence, whose angles of rotation are given token by token."""
+    """A pack of families; megatron-core sees one sequence, and its tokens are rotated by positions of their own."""
 
     families: tuple[Family, ...] = ()
     positions_T: Tensor | None = None
     _plans: dict[Family, _Plan] = field(default_factory=dict)
+    _rotation: tuple[Tensor, Tensor] | None = None
 
-    def angles(self, whole: Any) -> Any:
-        """Angles [t, 1, 1, d] of the tokens, from those [positions, 1, 1, d] that the network computes."""
-        if isinstance(whole, tuple):
-            return tuple(map(self.angles, whole))
-        return whole.index_select(0, self.positions_T)
+    def rotation(self, angles: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines [t, 1, 1, d / 2] of the tokens, from the angles [positions, 1, 1, d] of the network."""
+        if self._rotation is None:
+            assert self.positions_T is not None
+            half = angles[..., : angles.size(-1) // 2].index_select(0, self.positions_T)
+            self._rotation = half.cos(), half.sin()
+        return self._rotation
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
         """[t, n, d], [t, g, d], [t, g, d] -> [t, n, d]."""
@@ -120,10 +123,24 @@ def rotated_by_position(attention: type) -> type:
     """megatron-core's self-attention, which rotates the tokens of `SharedPrompts` by their own positions."""
 
     class ByPosition(attention):
+        _rotation: tuple[Tensor, Tensor] | None = None
+
         def forward(self, hidden_states: Tensor, attention_mask: Any, **kwargs: Any) -> Any:
             packed = kwargs.get("packed_seq_params")
-            if isinstance(packed, SharedPrompts):
-                kwargs["rotary_pos_emb"] = packed.angles(kwargs["rotary_pos_emb"])
-            return super().forward(hidden_states, attention_mask, **kwargs)
+            if not isinstance(packed, SharedPrompts):
+                return super().forward(hidden_states, attention_mask, **kwargs)
+            self._rotation = packed.rotation(kwargs.pop("rotary_pos_emb"))
+            try:
+                return super().forward(hidden_states, attention_mask, **kwargs)
+            finally:
+                self._rotation = None
+
+        def _adjust_key_value_for_inference(
+            self, inference_context: Any, query: Tensor, key: Tensor, *rest: Any, **kwargs: Any
+        ) -> Any:
+            """The one place between the projection and the rotation that a subclass can reach."""
+            if self._rotation is not None:
+                query, key = (fused.rotate(x, *self._rotation) for x in (query, key))
+            return super()._adjust_key_value_for_inference(inference_context, query, key, *rest, **kwargs)
 
     return ByPosition
