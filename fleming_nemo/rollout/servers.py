@@ -26,7 +26,7 @@ from fleming_nemo.rollout.backend import Push
 from fleming_nemo.rollout.remote import RemoteEngine
 from fleming_nemo.rollout.transfer.push import Transfer
 from fleming_nemo.rollout.types import Request, Rollout
-from fleming_nemo.rollout.vllm import model_folder, servers_file
+from fleming_nemo.rollout.vllm import environment, model_folder, servers_file
 from fleming_nemo.rollout.vllm.engine import VLLMEngine
 from fleming_nemo.rollout.vllm.pool import Pool, ServerLost
 from fleming_nemo.rollout.vllm.server import Server
@@ -42,9 +42,6 @@ ALONE = 0.9
 
 CONTEXT_BYTES = 5e9
 """Of a GPU's memory that no allocator sees: CUDA contexts and NCCL's buffers of two processes."""
-
-CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
-"""Of vLLM 0.32's attention on a CPU (`vllm/v1/attention/backends/cpu_attn.py`)."""
 
 FP8_CAPABILITY = (8, 9)
 """Oldest GPUs (Ada) whose matrix units know fp8."""
@@ -72,11 +69,8 @@ def check(cfg: RunConfig, given: bool) -> None:
             "rollout.engine is vllm-fp8, which needs GPUs that compute in fp8 (Ada or newer), and there is none "
             "here; use rollout.engine=vllm"
         )
-    if not on_gpu and not given and ARCHS[cfg.model.arch].head_dim not in CPU_HEADS:
-        raise UserError(
-            f"rollout.engine is {cfg.rollout.engine}, but vLLM on a CPU computes no heads of "
-            f"{ARCHS[cfg.model.arch].head_dim}, which {cfg.model.arch} has; take nano or qwen3-tiny, which have 32"
-        )
+    if not given:
+        environment.check_heads(not on_gpu, ARCHS[cfg.model.arch].head_dim)
     if on_gpu and not given and cfg.rollout.staleness:
         raise UserError(
             "rollout.staleness is 1, but servers on the GPUs that train cannot work while these train; give servers of "

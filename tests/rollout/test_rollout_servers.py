@@ -29,7 +29,7 @@ def config(*overrides: str) -> RunConfig:
     [
         (["rollout.engine=vllm-fp8"], False, "rollout.engine is vllm-fp8, which needs GPUs that compute in fp8"),
         (["rollout.engine=vllm-fp8"], True, "rollout.engine is vllm-fp8, which needs GPUs that compute in fp8"),
-        (["model.arch=qwen2.5-tiny"], False, "rollout.engine is vllm, but vLLM on a CPU computes no heads of 16"),
+        (["model.arch=qwen2.5-tiny"], False, "vLLM on a CPU knows no heads of 16"),
     ],
 )
 def test_what_this_machine_cannot_do_is_one_sentence(overrides: list[str], given: bool, sentence: str) -> None:
