@@ -8,7 +8,7 @@
 The graph teacher puts the proofs of synthetic questions into words and needs no model. A model behind an endpoint is
 either given the answer (rationalise) or not (passk), and refines what was refused. --out gets cot.jsonl,
 rejected.jsonl, attempts.jsonl, funnel.json and card.json. A run that was stopped goes on when the same command is
-given again.
+given again. --shard K/N does one of N parts, on any node, and --join N makes one run of them, with the same bytes.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from fleming_nemo.config.errors import UserError, reported
 from fleming_nemo.distill.loop import Plan
 from fleming_nemo.distill.preview import shown
 from fleming_nemo.distill.run import Job, run
+from fleming_nemo.distill.shards import Shard, join, run_shard
 from fleming_nemo.endpoint import Budget, Endpoint, Key, options
 
 
@@ -41,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--judge-key-env", metavar="NAME", help=text)
     parser.add_argument("--max-tokens", type=int, default=4096, help="of one reply (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of styles and refinements (default: %(default)s)")
+    parser.add_argument("--shard", metavar="K/N", help="only this part of the items, in OUT/shards")
+    parser.add_argument("--join", type=int, metavar="N", help="make one run of N finished shards")
     parser.add_argument("--preview", type=int, metavar="N", help="show the first N items and write nothing")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options.add(parser)
@@ -55,8 +58,12 @@ def main() -> None:
             for text in shown(wanted, args.preview):
                 print(text)
             return
-        card = run(wanted)
-        print(f"{card['accepted']} chains of {card['items']} items in {wanted.out}, {card['rejected']} rejected")
+        if args.shard and args.join is not None:
+            raise UserError("--shard makes a part and --join puts all together; give one of them.")
+        shard = Shard.parse(args.shard) if args.shard else None
+        card = run_shard(wanted, shard) if shard else run(wanted) if args.join is None else join(wanted, args.join)
+        out = shard.folder(wanted.out) if shard else wanted.out
+        print(f"{card['accepted']} chains of {card['items']} items in {out}, {card['rejected']} rejected")
 
 
 def job(args: argparse.Namespace) -> Job:

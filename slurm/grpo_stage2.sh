@@ -9,12 +9,16 @@
 #SBATCH --open-mode=append
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@300
-#SBATCH --export=PATH,HOME,USER,LANG,MODEL,PYTHON,SITE_ENV,FLEMING_ROOT
+#SBATCH --kill-on-invalid-dep=yes
+#SBATCH --export=PATH,HOME,USER,LANG,MODEL,PYTHON,SITE_ENV,FLEMING_ROOT,ROLLOUT_NODES
 #
 #| GRPO stage 2: questions that stage 1 got right and wrong 1:2.
 #|
 #|   sbatch slurm/grpo_stage2.sh [--tiny] [key.sub=value ...]
 #|
+#| Rollouts by vLLM (rollout.engine): the last ROLLOUT_NODES nodes serve them, half of several if nothing is said, or
+#| the second component of a heterogeneous job: sbatch --nodes=4 : --nodes=2 --exclusive --gpus-per-node=8 slurm/grpo_stage2.sh
+#| With --no-kill (for each component) the loss of such a node does not end the job.
 #| Submit from the root of the checkout (or set FLEMING_ROOT). --tiny runs the recipe in small, on CPUs. What the
 #| cluster is asked for can be changed as always: sbatch --nodes=2 --partition=gpu slurm/grpo_stage2.sh
 #| MODEL chooses recipes/grpo_stage2_$MODEL.py (default 7b); slurm/site.env holds the cluster's own settings.

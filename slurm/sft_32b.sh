@@ -9,7 +9,8 @@
 #SBATCH --open-mode=append
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@300
-#SBATCH --export=PATH,HOME,USER,LANG,MODEL,PYTHON,SITE_ENV,FLEMING_ROOT
+#SBATCH --kill-on-invalid-dep=yes
+#SBATCH --export=PATH,HOME,USER,LANG,MODEL,PYTHON,SITE_ENV,FLEMING_ROOT,ROLLOUT_NODES
 #
 #| Chain-of-thought cold start of the 32B model (recipes/sft_32b.py).
 #|
@@ -24,4 +25,4 @@ ROOT=${FLEMING_ROOT:-${SLURM_SUBMIT_DIR:-$(cd "$(dirname "$0")/.." && pwd)}}
 [ -f "$ROOT/slurm/lib.sh" ] || { echo "error: $ROOT is not a checkout of fleming-nemo; submit from its root" >&2; exit 2; }
 # shellcheck source=slurm/lib.sh
 . "$ROOT/slurm/lib.sh"
-MODEL=${MODEL:-32b} with_gpus run_stage sft "$@"
+MODEL=${MODEL:-32b} run_stage sft "$@"

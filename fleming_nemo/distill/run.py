@@ -70,12 +70,30 @@ class Job:
             | ({"judge_model": self.judge_endpoint.model} if self.judge_endpoint else {})
         )
 
+    def check_folder(self, out: Path) -> None:
+        """A folder belongs to one job; another one would mix two kinds of chains, or overwrite other files."""
+        path, settings = out / "settings.json", self.settings()
+        held = None
+        with suppress(OSError, ValueError):
+            held = read_json(path)
+        if held is None and (out / "funnel.json").exists():
+            raise UserError(f"{out} holds the files of another step; give --out a folder of its own.")
+        if held is not None and held != settings:
+            differ = sorted(key for key in {*held, *settings} if held.get(key) != settings.get(key))
+            raise UserError(f"{out} was begun with other settings ({', '.join(differ)}); give another --out.")
+        if held is None:
+            write_json(path, settings)
 
-def run(job: Job) -> dict[str, Any]:
-    """Distil all items and return the card. Raises UserError when the run has to stop; all that is finished is kept."""
-    items = _read(job)
+
+def run(job: Job, part: Callable[[Sequence[QAItem]], Sequence[QAItem]] | None = None) -> dict[str, Any]:
+    """Distil all items and return the card. Raises UserError when the run has to stop; all that is finished is kept.
+
+    Args:
+        part: which of the items this run is about; None for all.
+    """
+    items = part(_read(job)) if part else _read(job)
     settings = job.settings()
-    _same_job(job.out, settings)
+    job.check_folder(job.out)
     with Journal(job.out / "attempts.jsonl") as journal:
         if journal.done != [item.id for item in items[: len(journal.done)]]:
             raise UserError(f"{journal.path} holds other items than {job.items}; give another --out.")
@@ -172,18 +190,3 @@ def _read(job: Job) -> list[QAItem]:
                 f"item {strangers[0].id} has no graph to be judged by; use --judge endpoint or --judge none."
             )
     return items
-
-
-def _same_job(out: Path, settings: dict[str, Any]) -> None:
-    """A folder belongs to one job; another one would mix two kinds of chains, or overwrite other files."""
-    path = out / "settings.json"
-    held = None
-    with suppress(OSError, ValueError):
-        held = read_json(path)
-    if held is None and (out / "funnel.json").exists():
-        raise UserError(f"{out} holds the files of another step; give --out a folder of its own.")
-    if held is not None and held != settings:
-        differ = sorted(key for key in {*held, *settings} if held.get(key) != settings.get(key))
-        raise UserError(f"{out} was begun with other settings ({', '.join(differ)}); give another --out.")
-    if held is None:
-        write_json(path, settings)

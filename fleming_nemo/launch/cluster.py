@@ -13,8 +13,10 @@ from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.config.validate import validate
 from fleming_nemo.launch import lock, machine, markers, slurm_env
+from fleming_nemo.launch.attempt import LOGS
 from fleming_nemo.launch.preflight import data_is_built, prepare_data
 from fleming_nemo.launch.worker import quiet_on_cpu, run_worker
+from fleming_nemo.training import stop
 
 DATA_DEADLINE_S = 3600.0
 """How long the other ranks wait for rank 0 to build the data directory."""
@@ -26,7 +28,12 @@ def is_worker(environ: Mapping[str, str]) -> bool:
 
 
 def run_rank(cfg: RunConfig) -> dict[str, Any]:
-    """This rank's part; rank 0 holds the run directory and builds the data while the others wait."""
+    """This rank's part; rank 0 holds the run directory and builds the data while the others wait.
+
+    Raises:
+        Stopped: a signal asked for it, on this node or another one.
+    """
+    stop.heed()
     if "RANK" not in os.environ:
         os.environ |= slurm_env.from_slurm(os.environ)
     rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -41,7 +48,8 @@ def run_rank(cfg: RunConfig) -> dict[str, Any]:
         return result
     with lock.claim(cfg) if rank == 0 else nullcontext():
         if rank == 0:
-            markers.clear_failure(folder)
+            if LOGS not in os.environ:  # else the batch script has done so, before any other rank could fail
+                markers.clear_failure(folder)
             prepare_data(cfg)
         else:
             _wait_for_data(cfg)

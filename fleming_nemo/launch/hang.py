@@ -8,10 +8,8 @@ from pathlib import Path
 
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.launch import markers
+from fleming_nemo.launch.attempt import LOGS
 from fleming_nemo.training.watchdog import HEARTBEAT, HUNG, Progress, Watchdog
-
-LOGS = "FLEMING_LOGS"
-"""Folder of this attempt's logs, told to the ranks by whoever starts them; else `logs` of the run directory."""
 
 _MAIN = re.compile(r"main thread (0x[0-9a-f]+)")
 _FRAME = re.compile(r'  File "(?P<file>.+)", line (?P<line>\d+) in (?P<function>.+)')

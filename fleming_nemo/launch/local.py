@@ -8,10 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +16,17 @@ from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.config.validate import validate
 from fleming_nemo.data import files
-from fleming_nemo.launch import hang, lock, machine, markers
+from fleming_nemo.launch import attempt, hang, lock, machine, markers
+from fleming_nemo.launch.attempt import LOGS
 from fleming_nemo.launch.output import Tee
 from fleming_nemo.launch.preflight import check_precision, prepare_data
+from fleming_nemo.launch.ranks import end, first_failure, passing_signals
 from fleming_nemo.launch.worker import LAUNCHER_PID, RESULT
+from fleming_nemo.training import checkpoint_files
+from fleming_nemo.training.stop import STOPPED, Stopped
 from fleming_nemo.training.watchdog import HUNG
 
 TAIL_LINES = 20
-PATIENCE_S = 10.0
-"""How long a worker may take to end after SIGTERM."""
 
 
 class WorkerFailed(Exception):
@@ -54,9 +53,12 @@ class WorkerFailed(Exception):
 def launch(cfg: RunConfig) -> dict[str, Any]:
     """Run `cfg` to its end on this node and return rank 0's result; a finished run returns its result at once.
 
+    SIGUSR1 and SIGUSR2, and inside a job of Slurm SIGTERM, ask the run to save and stop.
+
     Raises:
         UserError: something the user can repair, found here or by a worker.
         WorkerFailed: a worker crashed or hung.
+        Stopped: a signal asked for it, or the file STOP.
         KeyboardInterrupt: Ctrl-C or SIGTERM; all workers are gone by then.
     """
     gpus = machine.num_gpus()
@@ -70,30 +72,22 @@ def launch(cfg: RunConfig) -> dict[str, Any]:
         if result is not None:
             print(f"{folder} is finished; give another run_dir=... to run again", flush=True)
             return result
+        markers.refuse_stopped(folder)
         markers.clear_failure(folder)
         prepare_data(cfg)
-        logs = next_attempt(folder)
-        sizes = cfg.parallel
-        split = f"tp {sizes.tp} x pp {sizes.pp} x cp {sizes.cp} x dp {processes // (sizes.tp * sizes.pp * sizes.cp)}"
-        where = "GPU" if on_gpus else "CPU"
-        print(f"{cfg.stage}: {processes} {where} processes ({split}), run directory {folder}, logs {logs}", flush=True)
-        _run_all(folder, processes, _environment(processes, on_gpus) | {hang.LOGS: str(logs)}, logs, held)
-        result = files.read_json(folder / RESULT)
-        markers.write_done(folder, result)
-        (folder / RESULT).unlink()
+        with attempt.kept(folder) as logs:
+            sizes = cfg.parallel
+            dp = processes // (sizes.tp * sizes.pp * sizes.cp)
+            split = f"tp {sizes.tp} x pp {sizes.pp} x cp {sizes.cp} x dp {dp}"
+            where = "GPU" if on_gpus else "CPU"
+            print(
+                f"{cfg.stage}: {processes} {where} processes ({split}), run directory {folder}, logs {logs}", flush=True
+            )
+            _run_all(folder, processes, _environment(processes, on_gpus) | {LOGS: str(logs)}, logs, held)
+            result = files.read_json(folder / RESULT)
+            markers.write_done(folder, result)
+            (folder / RESULT).unlink()
         return result
-
-
-def next_attempt(folder: Path) -> Path:
-    """Make `logs/attempt_K` with the next free K, and let `logs/latest` point at it."""
-    logs = folder / "logs"
-    taken = [int(p.name.removeprefix("attempt_")) for p in logs.glob("attempt_*")]
-    attempt = logs / f"attempt_{max(taken, default=0) + 1}"
-    attempt.mkdir(parents=True)
-    link = logs / f".latest.{os.getpid()}"
-    link.symlink_to(attempt.name)
-    link.replace(logs / "latest")
-    return attempt
 
 
 def _environment(processes: int, on_gpus: bool) -> dict[str, str]:
@@ -121,7 +115,7 @@ def _run_all(folder: Path, processes: int, env: dict[str, str], logs: Path, held
     command = [sys.executable, "-m", "fleming_nemo.launch.worker", str(folder / lock.CONFIG)]
     workers: list[subprocess.Popen[bytes]] = []
     tee = Tee(logs / "rank_0.log")
-    with _sigterm_as_interrupt():
+    with passing_signals(workers):
         try:
             for rank in range(processes):
                 own = env | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
@@ -139,13 +133,15 @@ def _run_all(folder: Path, processes: int, env: dict[str, str], logs: Path, held
                         )
                     )
             tee.started()
-            failed = _first_failure(workers)
+            failed = first_failure(workers)
         finally:
-            _end(workers)
+            end(workers)
             tee.close()
     if failed is None:
         return
     code = workers[failed].returncode
+    if code == STOPPED:
+        raise Stopped("a signal or the file STOP", max(checkpoint_files.steps(folder), default=None))
     cause = f"ended with exit code {code}"
     if code == HUNG:  # without a word of its own: its interpreter was blocked
         cause = "no progress, with the interpreter blocked"
@@ -156,46 +152,6 @@ def _run_all(folder: Path, processes: int, env: dict[str, str], logs: Path, held
     if failure["kind"] == "user":
         raise UserError(failure["cause"])
     raise WorkerFailed(failure, logs / f"rank_{failure['rank']}.log", processes)
-
-
-def _first_failure(workers: list[subprocess.Popen[bytes]]) -> int | None:
-    """Wait until all ranks ended well (None) or one did not (its rank)."""
-    while True:
-        codes = [worker.poll() for worker in workers]
-        for rank, code in enumerate(codes):
-            if code:
-                return rank
-        if all(code == 0 for code in codes):
-            return None
-        time.sleep(0.1)
-
-
-def _end(workers: list[subprocess.Popen[bytes]]) -> None:
-    for worker in workers:
-        if worker.poll() is None:
-            worker.terminate()
-            worker.send_signal(signal.SIGCONT)  # a stopped process hears of it only then
-    deadline = time.monotonic() + PATIENCE_S
-    for worker in workers:
-        try:
-            worker.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """`kill LAUNCHER` ends the workers the same way as Ctrl-C."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _free_port() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import socket
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from typing import Any
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.overrides import flatten, from_yaml, to_yaml
 from fleming_nemo.data import files
+from fleming_nemo.launch import lease
 
 LOCK = ".lock"
 CONFIG = "config.yaml"
@@ -29,7 +30,8 @@ def claim(cfg: Any) -> Iterator[int]:
     """Hold `cfg.run_dir` for this run and write its config.yaml; yields the lock's file descriptor.
 
     Whoever inherits the descriptor holds the lock too: a launcher hands it to its workers, so that a run whose launcher
-    was killed is not joined by a second one before the last worker is gone.
+    was killed is not joined by a second one before the last worker is gone.  From another node, where the file system's
+    lock may not reach, `lease` tells whether the holder is alive.
 
     Errors: UserError when the directory cannot be written, is in use, or belongs to a run with another config.
     """
@@ -43,12 +45,14 @@ def claim(cfg: Any) -> Iterator[int]:
         _take(lock, folder)
         check_config(cfg)
         try:
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-            files.write_text(folder / CONFIG, to_yaml(cfg))
+            held = lease.Lease(lock, os.environ, _taken_over)
         except OSError as error:
             raise _unwritable(folder, error) from error
-        yield lock
+        try:
+            _write_config(folder, cfg)
+            yield lock
+        finally:
+            held.give_back()
     finally:
         os.close(lock)
 
@@ -85,23 +89,41 @@ def check_writable(folder: Path, what: str = "run directory", option: str = "run
         raise _unwritable(folder, error, what, option) from error
 
 
+def _write_config(folder: Path, cfg: Any) -> None:
+    try:
+        files.write_text(folder / CONFIG, to_yaml(cfg))
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
 def _take(lock: int, folder: Path) -> None:
     deadline = time.monotonic() + GRACE_S
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+            break
         except BlockingIOError:
             if time.monotonic() > deadline:
-                holder = os.pread(lock, 200, 0).decode(errors="replace") or "another run"
-                raise UserError(
-                    f"{folder} is in use by {holder}; wait for it to end, or give this run another run_dir=..."
-                ) from None
+                raise _in_use(folder, lease.read(lock)) from None
             time.sleep(0.1)
         except OSError as error:
             raise UserError(
                 f"{folder} is on a file system without locks ({error.strerror}); choose another with run_dir=..."
             ) from error
+
+    if holder := lease.is_held(lock, os.environ):
+        raise _in_use(folder, holder)
+
+
+def _in_use(folder: Path, holder: dict[str, Any] | None) -> UserError:
+    who = lease.describe(holder) if holder else "another run"
+    return UserError(f"{folder} is in use by {who}; wait for it to end, or give this run another run_dir=...")
+
+
+def _taken_over(by: str) -> None:
+    """Another job took this one for dead: whatever it would still write could spoil that one's files."""
+    print(f"error: the run directory was taken over by {by}; this process ends", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _has_results(folder: Path) -> bool:

@@ -23,10 +23,14 @@ from fleming_nemo.config.schema import DemoConfig, RunConfig
 from fleming_nemo.launch import cluster, demo, local, preflight
 from fleming_nemo.launch.resolve import ARGUMENTS, Recipe, arguments, resolve
 from fleming_nemo.launch.worker import exit_now
+from fleming_nemo.training.stop import STOPPED, Stopped
 
 
 def main(recipe: Recipe, argv: Sequence[str] | None = None) -> NoReturn:
-    """Run a recipe from the command line and exit: 0 well, 2 the user can repair it, else the failing rank's code."""
+    """Run a recipe from the command line and exit: 0 well, 2 the user can repair it, else the failing rank's code.
+
+    85 (`training.stop.STOPPED`): the run was asked to stop, has saved itself, and goes on with the same command.
+    """
     recipe_main(lambda: recipe, argv)
 
 
@@ -54,6 +58,10 @@ def exit_with(action: Callable[[], None], debug: bool) -> NoReturn:
     except local.WorkerFailed as error:
         print(f"error: {error.report}", file=sys.stderr, end="")
         code = error.exit_code
+    except Stopped as stopped:
+        if os.environ.get("RANK", "0") == "0":
+            print(stopped, file=sys.stderr)
+        code = STOPPED
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the newest checkpoint", file=sys.stderr)
         code = 130
@@ -89,14 +97,23 @@ def option_reference(cfg: RunConfig | DemoConfig) -> str:
     return "\n".join(lines)
 
 
-def _act(recipe: Recipe, args: argparse.Namespace) -> None:
+def config_of(recipe: Recipe, argv: Sequence[str]) -> RunConfig | DemoConfig:
+    """The config that a recipe's command line stands for, for programs that take the same one."""
+    return _config(recipe, _parser(recipe, None).parse_intermixed_args(argv))
+
+
+def _config(recipe: Recipe, args: argparse.Namespace) -> RunConfig | DemoConfig:
     asked = {name: getattr(args, name) for name in arguments(recipe)}
-    cfg = resolve(recipe, [*args.overrides, *_of_flags(args)], args.tiny, **asked)
+    return resolve(recipe, [*args.overrides, *_of_flags(args)], args.tiny, **asked)
+
+
+def _act(recipe: Recipe, args: argparse.Namespace) -> None:
+    cfg = _config(recipe, args)
     if args.print_config:
         print(overrides.to_yaml(cfg), end="")
         return
     if args.dry_run:
-        print("\n".join(preflight.dry_run(cfg, asked.get("gpus"))))
+        print("\n".join(preflight.dry_run(cfg, getattr(args, "gpus", None))))
         return
     began = time.monotonic()
     execute(cfg)
@@ -106,8 +123,8 @@ def _act(recipe: Recipe, args: argparse.Namespace) -> None:
 
 def _of_flags(args: argparse.Namespace) -> list[str]:
     """Overrides that have a flag of their own."""
-    flags = ["rollout.record=true"] if getattr(args, "record", False) else []
-    return flags + ([f"rollout.replay={args.replay}"] if getattr(args, "replay", None) else [])
+    flags = ["rollout.record=keep"] if getattr(args, "record", False) else []
+    return flags + ([f"rollout.record={args.replay}"] if getattr(args, "replay", None) else [])
 
 
 def _parser(recipe: Recipe, prog: str | None) -> argparse.ArgumentParser:
@@ -125,8 +142,11 @@ def _parser(recipe: Recipe, prog: str | None) -> argparse.ArgumentParser:
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=int, metavar="N", help=f"{ARGUMENTS[name]}; {default} if not given")
     if isinstance(cfg, RunConfig) and cfg.task == "grpo":
-        parser.add_argument("--record", action="store_true", help="keep the rollouts of every step (rollout.record)")
-        parser.add_argument("--replay", metavar="RUN", help="train on the rollouts of a recorded run (rollout.replay)")
+        rollouts = parser.add_mutually_exclusive_group()
+        rollouts.add_argument("--record", action="store_true", help="keep the rollouts of every step (rollout.record)")
+        rollouts.add_argument(
+            "--replay", metavar="RUN", help="train on the rollouts of a recorded run (rollout.record)"
+        )
     parser.add_argument("--print-config", action="store_true", help="print the resolved config and stop")
     parser.add_argument("--dry-run", action="store_true", help="check all that needs no GPU and stop")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sys
@@ -12,10 +11,15 @@ from typing import Any
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data import files
+from fleming_nemo.launch.metrics import METRICS, last_step
+from fleming_nemo.training.stop import STOP
 from fleming_nemo.training.watchdog import HEARTBEAT, HUNG
 
 DONE = "DONE"
 FAILED = "FAILED.json"
+_OF_PEERS = {"DistBackendError", "DistNetworkError", "DistStoreError"}
+_WORDS_OF_PEERS = ("/gloo/transport/", "ncclRemoteError")
+"""What torch.distributed raises in a rank whose peer has ended."""
 
 
 def write_done(folder: Path, result: dict[str, Any]) -> None:
@@ -34,24 +38,25 @@ def write_failure(
 ) -> dict[str, Any]:
     """Record why the run stopped, unless another rank did so before: its peers' errors are only consequences.
 
+    An error that only says that a peer is gone counts as none: a rank that knows more takes its place.
+
     Args:
         step: the step it was in; the last one of metrics.jsonl if not given.
 
     Returns:
-        What the file says now: cause, kind (`user`, `crash`, `hang`), rank, step, exit_code, host, time, last_heartbeat
-        (the times in seconds since the epoch; the heartbeat is the last sign of life of rank 0: the last line of
-        metrics.jsonl, or heartbeat.json).
+        What the file says now: cause, kind (`user`, `crash`, `hang`, `lost`), rank, step, exit_code, host, time,
+        last_heartbeat (the times in seconds since the epoch; the heartbeat is the last sign of life of rank 0: the last
+        line of metrics.jsonl, or heartbeat.json).
     """
-    metrics = folder / "metrics.jsonl"
     failure = {
         "cause": error if isinstance(error, str) else str(error) or type(error).__name__,
-        "kind": "user" if isinstance(error, UserError) else "hang" if exit_code == HUNG else "crash",
+        "kind": _kind(error, exit_code),
         "rank": rank,
-        "step": _last_step(metrics) if step is None else step,
+        "step": last_step(folder) if step is None else step,
         "exit_code": exit_code,
         "host": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
         "time": time.time(),
-        "last_heartbeat": _last_change(metrics, folder / HEARTBEAT),
+        "last_heartbeat": _last_change(folder / METRICS, folder / HEARTBEAT),
     }
     if isinstance(error, Exception) and not isinstance(error, UserError):
         failure["cause"] = f"{type(error).__name__}: {error}"
@@ -60,7 +65,10 @@ def write_failure(
         files.write_json(mine, failure)
         os.link(mine, folder / FAILED)
     except FileExistsError:
-        return files.read_json(folder / FAILED)
+        before: dict[str, Any] = files.read_json(folder / FAILED)
+        if before["kind"] != "lost" or failure["kind"] == "lost":
+            return before
+        os.replace(mine, folder / FAILED)
     except OSError as full:
         print(f"{FAILED} could not be written: {full}", file=sys.stderr)
     finally:
@@ -73,6 +81,12 @@ def clear_failure(folder: Path) -> None:
     (folder / FAILED).unlink(missing_ok=True)
 
 
+def refuse_stopped(folder: Path) -> None:
+    """UserError if somebody asked the run not to go on."""
+    if (folder / STOP).exists():
+        raise UserError(f"{folder / STOP} asks this run not to go on; delete that file to go on with it")
+
+
 def read_failure(folder: Path) -> dict[str, Any] | None:
     """What stopped the run, None while nothing did."""
     try:
@@ -81,12 +95,16 @@ def read_failure(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def is_lost(error: BaseException | str) -> bool:
+    """Whether an error only says that another rank is gone."""
+    return type(error).__name__ in _OF_PEERS or any(words in str(error) for words in _WORDS_OF_PEERS)
+
+
+def _kind(error: BaseException | str, exit_code: int) -> str:
+    if isinstance(error, UserError):
+        return "user"
+    return "hang" if exit_code == HUNG else "lost" if is_lost(error) else "crash"
+
+
 def _last_change(*those: Path) -> float | None:
     return max((file.stat().st_mtime for file in those if file.exists()), default=None)
-
-
-def _last_step(metrics: Path) -> int | None:
-    if not metrics.exists():
-        return None
-    rows = [line for line in metrics.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-    return json.loads(rows[-1]).get("step") if rows else None

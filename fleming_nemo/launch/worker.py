@@ -20,6 +20,8 @@ from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data import files
 from fleming_nemo.launch import hang, markers
 from fleming_nemo.parallel import determinism
+from fleming_nemo.training import stop
+from fleming_nemo.training.stop import STOPPED, Stopped
 
 LAUNCHER_PID = "FLEMING_LAUNCHER_PID"
 """Set by `launch.local` for the processes it starts."""
@@ -49,7 +51,11 @@ def run_worker(cfg: RunConfig) -> dict[str, Any]:
             # Imported here: torch and megatron-core take seconds, and the launcher does without them.
             run: Callable[[RunConfig], dict[str, Any]] = importlib.import_module(_RUNS[cfg.task]).run
             return run(cfg)
+    except Stopped:
+        raise
     except Exception as error:
+        if stop.asked() and markers.is_lost(error):  # the others were asked as well, and have left
+            raise Stopped(stop.asked() or "") from error
         told = _as_user_error(error)
         failure = markers.write_failure(folder, rank, told, exit_code=2 if isinstance(told, UserError) else 1)
         if failure["kind"] == "hang":  # another rank has ended for that, and this one could not go on without it
@@ -62,6 +68,7 @@ def run_worker(cfg: RunConfig) -> dict[str, Any]:
 
 def main() -> None:
     """Entry point of a process that `launch.local` started: `python -m fleming_nemo.launch.worker CONFIG.yaml`."""
+    stop.heed()
     _die_with_launcher(int(os.environ[LAUNCHER_PID]))
     # Ctrl-C reaches the whole process group; the launcher alone answers it, by ending the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -74,6 +81,8 @@ def main() -> None:
         if not (Path(cfg.run_dir) / markers.FAILED).exists():
             print(f"error: {error}", file=sys.stderr)
         exit_now(2)
+    except Stopped:
+        exit_now(STOPPED)
     except Exception:
         traceback.print_exc()
         exit_now(1)

@@ -4,6 +4,7 @@ A file that is missing means that its part has not run; a file that is there and
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,16 @@ from typing import Any
 from fleming_nemo.config.errors import UserError
 
 STAGES = ("base", "sft", "grpo_stage1", "grpo_stage2")
-STAGE_TITLES = {"base": "Base model", "sft": "SFT", "grpo_stage1": "GRPO stage 1", "grpo_stage2": "GRPO stage 2"}
+EVALUATION = "evaluation"
+STAGE_TITLES = {
+    "base": "Base model",
+    "sft": "SFT",
+    "grpo_stage1": "GRPO stage 1",
+    "grpo_stage2": "GRPO stage 2",
+    EVALUATION: "Evaluation",
+}
+MISHAPS = ("server_lost", "server_restarted", "restart_failed", "server_given_up", "other_weights")
+"""Events of rollout servers that a reader wants to know of (RUN/events.jsonl)."""
 _RUN_FILES = ("config.yaml", "card.json", "metrics.jsonl", "eval.json")
 
 Row = dict[str, Any]
@@ -32,6 +42,13 @@ class StageFiles:
     switch: Row | None = None
     card: Row | None = None
     config: str | None = None
+    events: list[Row] = field(default_factory=list)
+
+    @property
+    def mishaps(self) -> str:
+        """What befell the rollout servers, counted; empty where nothing did."""
+        counts = Counter(row["event"] for row in self.events if row["event"] in MISHAPS)
+        return ", ".join(f"{event.replace('_', ' ')} {count}x" for event, count in counts.items())
 
     @property
     def title(self) -> str:
@@ -68,7 +85,7 @@ def read_report_files(directory: Path) -> ReportFiles:
     if any((directory / name).exists() for name in (*STAGES, "data", "summary.json")):
         return ReportFiles(
             name=directory.resolve().name,
-            stages=[_read_stage(directory / name, name) for name in STAGES],
+            stages=[_read_stage(directory / name, name) for name in (*STAGES, *_evaluated(directory))],
             summary=read_json(directory / "summary.json") or {},
             manifest=read_json(directory / "data" / "manifest.json"),
             funnel=read_json(directory / "data" / "funnel.json"),
@@ -76,6 +93,11 @@ def read_report_files(directory: Path) -> ReportFiles:
     if any((directory / name).exists() for name in _RUN_FILES):
         return ReportFiles(directory.resolve().name, [_read_stage(directory, None)], summary={})
     raise UserError(f"{directory} holds no run: expected {', '.join(_RUN_FILES)} or one of {', '.join(STAGES)} in it.")
+
+
+def _evaluated(directory: Path) -> list[str]:
+    """A chain of jobs ends with an evaluation of its own; the demo has none."""
+    return [EVALUATION] if (directory / EVALUATION).is_dir() else []
 
 
 def read_json(path: Path) -> Row | None:
@@ -149,4 +171,5 @@ def _read_stage(directory: Path, name: str | None) -> StageFiles:
         switch=read_json(directory / "switch.json"),
         card=read_json(directory / "card.json"),
         config=config.read_text(encoding="utf-8") if config.exists() else None,
+        events=read_jsonl(directory / "events.jsonl", ("event",)),
     )

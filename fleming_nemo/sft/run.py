@@ -19,7 +19,7 @@ from fleming_nemo.data.tokenizer import ChatTokenizer
 from fleming_nemo.evaluation.run import evaluate_if_possible
 from fleming_nemo.parallel import groups
 from fleming_nemo.sft.loss import cross_entropy
-from fleming_nemo.training import throughput, watchdog
+from fleming_nemo.training import stop, throughput, watchdog
 from fleming_nemo.training.checkpoint import Checkpoints
 from fleming_nemo.training.engine import Engine
 from fleming_nemo.training.progress import Steps, speeds
@@ -44,14 +44,14 @@ def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:
     checkpoints = Checkpoints(engine, run.path, cfg.train.keep_checkpoints)
     state = checkpoints.resume()
     first = 0
+    losses: list[float] = []  # since the newest checkpoint that was due
     if state:
-        first = state["step"]
+        first, losses = state["step"], state["losses"]
         engine.guard.load_state_dict(state["guard"])
     run.rewind(first)
     objective = cross_entropy(chat.size)
     train_cfg = cfg.train
     speed = throughput.of_this_run(engine.shape, cfg.model.precision)
-    losses: list[float] = []  # since the newest checkpoint
     progress = Steps(cfg.stage, first, train_cfg.steps)
     for step in progress:
         watchdog.beat(step + 1, "train")
@@ -68,10 +68,16 @@ def train(cfg: RunConfig) -> tuple[Engine, ChatTokenizer, RunDirectory]:
         run.log({"step": step + 1, "stage": cfg.stage, **metrics})
         losses.append(metrics["loss"])
         progress.show(step + 1, loss=f"{metrics['loss']:.3f}", lr=f"{lr:.1e}", **speeds(metrics))
-        if (step + 1) % train_cfg.save_every == 0 or step + 1 == train_cfg.steps:
+        due, why = (step + 1) % train_cfg.save_every == 0 or step + 1 == train_cfg.steps, stop.agreed(run.path)
+        if due or why:
             with watchdog.phase("checkpoint"):
-                checkpoints.save(step + 1, {"guard": engine.guard.state_dict()}, score=-fmean(losses))
-            losses = []
+                state = {"guard": engine.guard.state_dict(), "losses": [] if due else losses}
+                checkpoints.save(step + 1, state, score=-fmean(losses))
+                if due:
+                    losses = []
+                if why:
+                    checkpoints.close()
+                    raise stop.Stopped(why, step + 1)
         checkpoints.poll()
     checkpoints.close()
     return engine, chat, run

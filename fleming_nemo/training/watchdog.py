@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from fleming_nemo.data import files
+from fleming_nemo.training import stop
 from fleming_nemo.training.last_resort import LastResort
 
 HUNG = os.EX_TEMPFAIL
@@ -28,6 +30,7 @@ HUNG = os.EX_TEMPFAIL
 
 HEARTBEAT = "heartbeat.json"
 HEARTBEAT_S = 10.0
+_STEPS_TIMED = 20
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Watchdog:
         self.limit_s = limit_s
         self.stacks = stacks
         self.progress = Progress(None, "start", time.time())
+        self._steps: deque[float] = deque(maxlen=_STEPS_TIMED + 1)  # when the newest ones began
         self._on_hang = on_hang
         self._others_hang = others_hang
         self._heartbeat = heartbeat
@@ -76,8 +80,10 @@ class Watchdog:
 
     def beat(self, step: int | None = None, phase: str | None = None) -> None:
         """The main thread has got somewhere; what is not given stays as it was."""
-        before = self.progress
-        self.progress = Progress(before.step if step is None else step, phase or before.phase, time.time())
+        before, now = self.progress, time.time()
+        if step is not None and step != before.step:
+            self._steps.append(now)
+        self.progress = Progress(before.step if step is None else step, phase or before.phase, now)
 
     def __enter__(self) -> Watchdog:
         global _active
@@ -150,17 +156,24 @@ class Watchdog:
                 working = False
 
     def _write_heartbeat(self, file: Path) -> None:
-        now = self.progress
-        files.write_json(file, {"step": now.step, "phase": now.phase, "progress": now.time, "time": time.time()})
+        now, began = self.progress, list(self._steps)
+        step_s = (began[-1] - began[0]) / (len(began) - 1) if len(began) > 1 else None
+        row = {"step": now.step, "phase": now.phase, "progress": now.time, "time": time.time(), "step_seconds": step_s}
+        files.write_json(file, row)
 
 
 _active: Watchdog | None = None
 
 
 def beat(step: int | None = None, phase: str | None = None) -> None:
-    """Progress of the main thread, reported to the watchdog of this process if it has one; costs a microsecond."""
+    """Progress of the main thread, reported to the watchdog of this process if it has one; costs a microsecond.
+
+    Raises:
+        Stopped: the process was asked to stop, and is where nothing has to be saved.
+    """
     if _active is not None:
         _active.beat(step, phase)
+    stop.look()
 
 
 @contextmanager
@@ -171,7 +184,8 @@ def phase(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        beat(phase=before)
+        if _active is not None:
+            _active.beat(phase=before)
 
 
 def duration(seconds: float) -> str:

@@ -55,7 +55,7 @@ def run_config(data: Path, chat: ChatTokenizer, folder: Path, task: str, weights
     cfg.train.steps, cfg.train.save_every, cfg.train.global_batch, cfg.train.seq_length = 4, 2, 4, 128
     cfg.rollout.max_response, cfg.rollout.decode_batch = 10, 8
     cfg.grpo.prompts_per_step, cfg.grpo.rollouts_per_prompt, cfg.grpo.curriculum = 4, 3, "mined"
-    cfg.grpo.mining_rollouts, cfg.grpo.right_at, cfg.grpo.wrong_at = 2, 0.51, 0.5
+    cfg.grpo.mining_rollouts, cfg.grpo.pass_rates = 2, [0.5, 0.51]
     cfg.grpo.mask_truncated = False  # random weights never end a response
     cfg.eval.seeds, cfg.eval.every = 1, 2
     return cfg
@@ -63,7 +63,7 @@ def run_config(data: Path, chat: ChatTokenizer, folder: Path, task: str, weights
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    names = ("unbroken", "broken", "broken early", "other layout", "pipeline", "recorded", *REPLAYS)
+    names = ("unbroken", "broken", "broken early", "stopped", "other layout", "pipeline", "recorded", *REPLAYS)
     return {name: tmp_path_factory.mktemp(name) for name in names}
 
 
@@ -96,14 +96,20 @@ def results(
     add("grpo resumed", "broken", "grpo killed", None, "grpo")
     add("grpo killed early", "broken early", "sft", 1, "grpo")
     restarted = run_config(data, chat, folders["broken early"], "grpo", folders["unbroken"] / "sft")
+    for task in ("sft", "grpo"):
+        start = weights["qwen2.5-tiny"] if task == "sft" else folders["unbroken"] / "sft"
+        layout: dict[str, Any] = {"tp": 2, "sequence_parallel": True} if task == "sft" else {}
+        cfg = run_config(data, chat, folders["stopped"], task, start, **layout)
+        cases.append(Case(f"{task} stopped", work.stopped_run, (cfg, 3), after="sft"))
+        add(f"{task} after the stop", "stopped", f"{task} stopped", None, task, **layout)
     at_end = Case("grpo killed at its end", work.killed_before_forgetting, (restarted,), 2, "grpo killed early", True)
     cases.append(at_end)
     add("grpo restarted", "broken early", at_end.name, None, "grpo")
     add("grpo tp2", "other layout", "sft", None, "grpo", tp=2)
     cases.append(Case("drift", work.drift, (folders["unbroken"] / "grpo",), after="grpo"))
-    add("recorded", "recorded", "sft", None, "grpo", ("rollout.record=true", "eval.every=0"))
+    add("recorded", "recorded", "sft", None, "grpo", ("rollout.record=keep", "eval.every=0"))
     for name, parallel in REPLAYS.items():
-        replay = (f"rollout.replay={folders['recorded'] / 'grpo'}", "eval.every=0")
+        replay = (f"rollout.record={folders['recorded'] / 'grpo'}", "eval.every=0")
         packed = ("train.pack_tokens=256",) if "packed" in name else ()
         add(name, name, "recorded", None, "grpo", replay + packed, **parallel)
     harness.run(cases)
@@ -153,6 +159,17 @@ def test_killed_and_resumed(
     assert value(results, task)["steps"] == [1, 2, 3, 4]
     assert value(results, resumed) == {"result": value(results, task)["result"], "steps": steps}
     assert_same_run(folders[folder] / task, folders["unbroken"] / task)
+
+
+@pytest.mark.parametrize("task", ["sft", "grpo"])
+def test_a_signal_to_one_rank_stops_all_of_them_after_the_same_step(
+    task: str, results: dict[str, Any], folders: dict[str, Path]
+) -> None:
+    """Step 3 has no checkpoint of its own, and its score belongs to that of step 4."""
+    said = "asked to stop by SIGUSR2: saved after step 3; the same command goes on from there"
+    assert value(results, f"{task} stopped") == said
+    assert value(results, f"{task} after the stop") == {"result": value(results, task)["result"], "steps": [4]}
+    assert_same_run(folders["stopped"] / task, folders["unbroken"] / task)
 
 
 def test_the_runs_learn_from_something(results: dict[str, Any], folders: dict[str, Path]) -> None:

@@ -23,7 +23,7 @@ from fleming_nemo.rollout import episodes
 from fleming_nemo.rollout.megatron import MegatronRollouts
 from fleming_nemo.rollout.types import Request, Rollout
 from fleming_nemo.sft import run as sft_run
-from fleming_nemo.training import checkpoint
+from fleming_nemo.training import checkpoint, stop
 from fleming_nemo.training.engine import Engine
 from fleming_nemo.training.phases import Phases
 from fleming_nemo.training.rundir import RunDirectory
@@ -50,8 +50,8 @@ def updates_of_a_batch(cfg: RunConfig, folder: Path) -> dict[str, Metrics]:
         cfg.grpo = replace(cfg.grpo, objective=name, kl_beta=0.1, updates_per_batch=2, correction="token")
         engine = tiny.engine(cfg, folder)
         updates = Updates(cfg, engine, SimpleNamespace(size=tiny.NUM_TOKENS, pad_id=0))  # type: ignore[arg-type]
-        batches = [tiny.samples(8, seed) for seed in range(2)]
-        made[name] = [updates([b[n : n + 2] for n in range(0, 8, 2)], 1e-3, Phases(1)) for b in batches]
+        batches = [tiny.answers(8, seed) for seed in range(2)]
+        made[name] = [updates([b[n : n + 4] for n in range(0, 8, 4)], 1e-3, Phases(1)) for b in batches]
     return made
 
 
@@ -157,6 +157,28 @@ def whole_run(cfg: RunConfig, kill_after: int | None = None) -> dict[str, Any]:
     with mock.patch.object(RunDirectory, "log", log_and_die), mock.patch.object(episodes, "verify", verify):
         result = (sft_run if cfg.task == "sft" else grpo_run).run(cfg)
     return {"result": result, "steps": steps}
+
+
+def stopped_run(cfg: RunConfig, after: int) -> str:
+    """A run of which rank 1 alone gets SIGUSR2 while it logs a step; returns what rank 0 says of its end."""
+    log = RunDirectory.log
+
+    def log_and_ask(self: RunDirectory, row: dict[str, Any]) -> None:
+        log(self, row)
+        if row["step"] == after and groups.rank() == 1:
+            os.kill(os.getpid(), signal.SIGUSR2)
+
+    handlers = {number: signal.getsignal(number) for number in stop.SIGNALS}
+    stop.heed()
+    try:
+        with mock.patch.object(RunDirectory, "log", log_and_ask), mock.patch.object(stop, "_asked", None):
+            whole_run(cfg)
+    except stop.Stopped as stopped:
+        return str(stopped)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return "it was not stopped"
 
 
 def killed_before_forgetting(cfg: RunConfig) -> None:

@@ -83,7 +83,7 @@ def test_a_run_in_good_health_leaves_a_heartbeat_and_no_stacks(tmp_path):
     done = run(*SMALL, f"run_dir={folder}", stand_in="ok")
     assert done.returncode == 0, done.stderr
     heartbeat = json.loads((folder / "heartbeat.json").read_text())
-    assert heartbeat.keys() == {"step", "phase", "progress", "time"}
+    assert heartbeat.keys() == {"step", "phase", "progress", "time", "step_seconds"}
     assert not list(folder.rglob("stacks_*"))
 
 

@@ -1,52 +1,40 @@
 """Jobs on a live Slurm of four nodes. Where the training is beside the point it is tests/launch/stand_in."""
 
 import json
-import os
-import sys
-import time
 from pathlib import Path
 
 import pytest
-
-from fleming_nemo.config.errors import UserError
-from fleming_nemo.launch import submit
-from fleming_nemo.launch.submission import JobFailed
+from conftest import until
 
 pytestmark = pytest.mark.slurm
 STAND_IN = Path(__file__).parents[1] / "launch" / "stand_in"
 
 
 @pytest.fixture
-def site(tmp_path):
-    """Writes a site.env; `stand_in` chooses what the runs do."""
-
-    def write(stand_in=None):
-        lines = [f"PYTHON={sys.executable}", "export OMP_NUM_THREADS=1"]
-        if stand_in:
-            lines += [f"export PYTHONPATH={STAND_IN}", f"export STAND_IN={stand_in}"]
-        (tmp_path / "site.env").write_text("\n".join(lines) + "\n")
-        return {"SITE_ENV": str(tmp_path / "site.env")}
-
-    return write
+def stand_in(site):
+    """stand_in(what): the environment that names a site file with stand-in training, which does `what`."""
+    return lambda what: site(f"export STAND_IN={what}", "STOP_PATIENCE_S=2", path=str(STAND_IN))
 
 
 @pytest.mark.slow
 def test_stage_2_trains_over_two_nodes(slurm, site, tmp_path):
     """`sbatch slurm/grpo_stage2.sh --tiny` with the real training: four nodes are given, two processes need two."""
     out, run_dir = tmp_path / "out", tmp_path / "run"
-    job = slurm.sbatch(f"--output={out}", "slurm/grpo_stage2.sh", "--tiny", f"run_dir={run_dir}", **site())
+    environ = site("PREFLIGHT=1")
+    job = slurm.sbatch(f"--output={out}", "slurm/grpo_stage2.sh", "--tiny", f"run_dir={run_dir}", **environ)
     assert slurm.wait(job, limit_s=280) == "COMPLETED", out.read_text()
     assert "grpo_stage2: 2 processes on 2 nodes" in out.read_text()
     assert json.loads((run_dir / "DONE").read_text())["stage"] == "grpo_stage2"
     assert len((run_dir / "metrics.jsonl").read_text().splitlines()) == 3
-    assert (run_dir / "logs" / "latest" / "rank_1.log").exists()
+    logs = run_dir / "logs" / "latest"
+    assert (logs / "rank_1.log").exists() and "all nodes are well" in (logs / "preflight.log").read_text()
 
 
-def test_tasks_get_their_place_and_only_the_environment_that_is_listed(slurm, site, tmp_path):
+def test_tasks_get_their_place_and_only_the_environment_that_is_listed(slurm, stand_in, tmp_path):
     run_dir = tmp_path / "run"
     job = slurm.sbatch(
         "--nodes=2", f"--output={tmp_path}/out", "slurm/grpo_stage1.sh", "--tiny", f"run_dir={run_dir}",
-        "parallel.tp=2", "parallel.dp=2", **site("ok"), SECRET="not for the tasks",
+        "parallel.tp=2", "parallel.dp=2", **stand_in("ok"), SECRET="not for the tasks",
     )  # fmt: skip
     assert slurm.wait(job) == "COMPLETED", (tmp_path / "out").read_text()
     ranks = [json.loads((run_dir / f"rank_{r}.json").read_text()) for r in range(4)]
@@ -58,74 +46,33 @@ def test_tasks_get_their_place_and_only_the_environment_that_is_listed(slurm, si
 
 
 @pytest.mark.slow
-def test_a_requeued_job_goes_on_in_a_new_attempt(slurm, site, tmp_path):
+def test_a_job_whose_ranks_do_not_heed_the_signal_is_requeued_all_the_same(slurm, stand_in, tmp_path):
+    """Killed at its time limit by Slurm, it would not be started again."""
     run_dir, out = tmp_path / "run", tmp_path / "out"
-    environ = site("wait")
+    environ = stand_in("wait")
     job = slurm.sbatch(f"--output={out}", "slurm/sft_7b.sh", "--tiny", f"run_dir={run_dir}", **environ)
-    slurm.wait(job, until=("RUNNING",))
-    _until(lambda: (run_dir / "pid_1").exists())
-    site("ok")
+    until(lambda: (run_dir / "pid_1").exists())
+    stand_in("ok")
     slurm.call("scancel", "--batch", "--signal=USR1", job)  # what Slurm does five minutes before the time limit
-    _until(lambda: (run_dir / "logs" / "attempt_2").exists())
+    until(lambda: (run_dir / "logs" / "attempt_2").exists())
     assert slurm.wait(job) == "COMPLETED", out.read_text()
     assert slurm.show(job)["Restarts"] == "1"
-    assert "time is nearly up: requeue" in out.read_text()
-    assert (run_dir / "DONE").exists()
+    assert "the job has to stop (time): the run saves and leaves" in out.read_text()
+    assert "it is still there after 2 s, and is ended" in out.read_text()
+    attempts = [json.loads(line)["cause"] for line in (run_dir / "attempts.jsonl").read_text().splitlines()]
+    assert attempts == ["killed rank", "finished"]
 
 
-def test_a_failing_job_says_why_in_its_output(slurm, site, tmp_path):
+def test_a_failing_job_says_why_in_its_output(slurm, stand_in, tmp_path):
     out, run_dir = tmp_path / "out", tmp_path / "run"
-    job = slurm.sbatch(f"--output={out}", "slurm/sft_7b.sh", "--tiny", f"run_dir={run_dir}", **site("crash"))
-    assert slurm.wait(job) == "FAILED"
-    assert '"cause": "RuntimeError: division by cucumber"' in out.read_text()
+    job = slurm.sbatch(f"--output={out}", "slurm/sft_7b.sh", "--tiny", f"run_dir={run_dir}", **stand_in("crash"))
+    until(lambda: out.exists() and '"cause": "RuntimeError: division by cucumber"' in out.read_text())
+    slurm.call("scancel", job)  # it would try twice more
 
 
-def test_a_mistake_ends_the_job_before_any_task(slurm, site, tmp_path):
+def test_a_mistake_ends_the_job_before_any_task(slurm, stand_in, tmp_path):
     out = tmp_path / "out"
-    job = slurm.sbatch(f"--output={out}", "slurm/sft_7b.sh", "--tiny", "trian.steps=3", **site("ok"))
+    job = slurm.sbatch(f"--output={out}", "slurm/sft_7b.sh", "--tiny", "trian.steps=3", **stand_in("ok"))
     assert slurm.wait(job) == "FAILED"
     assert slurm.show(job)["ExitCode"] == "2:0"
     assert out.read_text() == "error: there is no option 'trian.steps'; did you mean train.steps\n"
-
-
-@pytest.fixture
-def python_submit(slurm, tmp_path, monkeypatch):
-    """submit() to the lab from this process, with stand-in training."""
-    for name, value in slurm.environ.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PYTHONPATH", f"{STAND_IN}:{os.getcwd()}")
-
-    def send(stand_in, **arguments):
-        monkeypatch.setenv("STAND_IN", stand_in)
-        overrides = [f"run_dir={tmp_path}/run"]
-        return submit(
-            "recipes/sft_7b.py", tiny=True, cluster="slurm", overrides=overrides, folder=tmp_path / "jobs", **arguments
-        )
-
-    return send
-
-
-def test_submit_runs_one_task_for_each_process(python_submit, tmp_path):
-    job = python_submit("ok", nodes=2, timeout_min=5, partition="batch")
-    assert job.result(timeout_s=60) == {"stage": "sft"}
-    assert job.state == "done" and "rank 0 is here" in job.logs()
-    assert json.loads((tmp_path / "run" / "rank_1.json").read_text())["LOCAL_WORLD_SIZE"] == "1"
-
-
-@pytest.mark.slow
-def test_a_task_that_dies_without_a_word_is_noticed_without_sacct(python_submit):
-    job = python_submit("exit", nodes=2)
-    with pytest.raises(JobFailed):
-        job.result(timeout_s=60)
-
-
-def test_a_job_that_sbatch_refuses_is_a_users_mistake(python_submit):
-    with pytest.raises(UserError, match="^sbatch refuses the job: .*invalid partition"):
-        python_submit("ok", partition="moon")
-
-
-def _until(what, limit_s=60.0):
-    end = time.monotonic() + limit_s
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.1)

@@ -9,6 +9,9 @@
 #   SLURM_LAB_NODES  number of nodes (default 4); SLURM_LAB_CPUS, SLURM_LAB_GPUS, SLURM_LAB_MEM: what each node claims to
 #                    have (default 16, 8, 64000 MB; nothing of it need exist)
 #   SLURM_LAB_PORT   slurmctld's port (default 26817); the nodes take the ports after it
+# Partitions low, batch (default) and high: jobs of high preempt those of low. What nodes see in $SLURM_LAB_DIR/local is
+# their own, like the disk of a real node, where mount namespaces are allowed. Options of pyxis are taken by a stand-in
+# (fake_pyxis.c), where gcc and libslurm-dev are installed.
 set -euo pipefail
 DIR=${SLURM_LAB_DIR:-/var/tmp/slurm-lab}
 NODES=${SLURM_LAB_NODES:-4}
@@ -21,7 +24,7 @@ LAST=$((NODES - 1))
 say() { echo "[start_slurm] $*" >&2; }
 
 # 1. directories, key, names
-mkdir -p "$DIR"/{state,spool,log,munge,pid,dev}
+mkdir -p "$DIR"/{state,spool,log,munge,pid,dev,local}
 chmod 0755 "$DIR" "$DIR"/{munge,pid,log}
 [ -f "$DIR/munge/key" ] || (umask 077 && head -c 1024 /dev/urandom >"$DIR/munge/key")
 # Every node gets a loopback address and a name that resolves, so that the first of `scontrol show hostnames` can
@@ -76,6 +79,9 @@ KillWait=5
 MinJobAge=3600
 MessageTimeout=20
 JobRequeue=1
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+SlurmctldParameters=preempt_send_user_signal
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 CONF
@@ -85,7 +91,10 @@ CONF
     echo "NodeName=node$i NodeHostname=$HOST NodeAddr=127.0.8.$((i + 1)) Port=$((PORT + 1 + i)) CPUs=$CPUS Sockets=1" \
       "CoresPerSocket=$CPUS ThreadsPerCore=1 RealMemory=$MEM$gres State=UNKNOWN"
   done
-  echo "PartitionName=batch Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=60 State=UP DefMemPerCPU=100"
+  common="Nodes=ALL MaxTime=INFINITE DefaultTime=60 State=UP DefMemPerCPU=100"
+  echo "PartitionName=batch $common Default=YES PriorityTier=5 PreemptMode=OFF"
+  echo "PartitionName=low $common PriorityTier=1 PreemptMode=REQUEUE GraceTime=10"
+  echo "PartitionName=high $common PriorityTier=10 PreemptMode=OFF"
 } >"$SLURM_CONF"
 : >"$DIR/gres.conf"
 for g in $(seq 0 $((GPUS - 1))); do # with a device file for each, CUDA_VISIBLE_DEVICES is set as on a real cluster
@@ -93,6 +102,10 @@ for g in $(seq 0 $((GPUS - 1))); do # with a device file for each, CUDA_VISIBLE_
   echo "Name=gpu File=$DIR/dev/nvidia$g" >>"$DIR/gres.conf"
 done
 echo 'CgroupPlugin=autodetect' >"$DIR/cgroup.conf"
+if [ -e /usr/include/slurm/spank.h ] && command -v gcc >/dev/null; then
+  gcc -O1 -shared -fPIC -o "$DIR/fake_pyxis.so" "$(dirname "${BASH_SOURCE[0]}")/fake_pyxis.c"
+  echo "optional $DIR/fake_pyxis.so" >"$DIR/plugstack.conf" # read by clients and daemons beside slurm.conf
+fi
 
 # 3. daemons
 alive() { # PIDFILE NAME: a killed daemon may stay a zombie where process 1 is slow to reap; that is not alive
@@ -106,10 +119,16 @@ if ! alive "$DIR/pid/munged.pid" munged; then
     --log-file="$DIR/log/munged.log" --seed-file="$DIR/munge/seed" --num-threads=2
 fi
 alive "$DIR/pid/slurmctld.pid" slurmctld || slurmctld -i || { tail -n 5 "$DIR/log/slurmctld.log" >&2; exit 1; }
-for i in $(seq 0 "$LAST"); do
-  mkdir -p "$DIR/spool/node$i"
-  alive "$DIR/pid/slurmd.node$i.pid" slurmd || slurmd -N "node$i"
-done
+start_node() { # NAME
+  mkdir -p "$DIR/spool/$1"
+  if unshare --mount true 2>/dev/null; then
+    # shellcheck disable=SC2016  # for that shell to expand
+    unshare --mount sh -c 'mount -t tmpfs none "$1" && exec slurmd -N "$2"' - "$DIR/local" "$1"
+  else
+    slurmd -N "$1"
+  fi
+}
+for i in $(seq 0 "$LAST"); do alive "$DIR/pid/slurmd.node$i.pid" slurmd || start_node "node$i"; done
 
 # 4. wait until every node is usable
 began=$SECONDS up=0
