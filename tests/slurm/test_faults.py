@@ -208,9 +208,8 @@ def runs(slurm, tmp_path_factory):
     with ThreadPoolExecutor(max_workers=4) as pool:
         started = [pool.submit(fault, slurm, folder) for fault in faults]
         found = [run.result() for run in started]
-    return {
-        run.folder.name: run for run in (first, sick, preempted, node, *others, restarted_controller(slurm, folder))
-    }
+    last = restarted_controller(slurm, folder)
+    return {run.folder.name: run for run in (first, *found[0], *found[1:], last)}
 
 
 @pytest.mark.parametrize(
