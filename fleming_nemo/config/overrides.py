@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +31,7 @@ def apply(cfg: Config, overrides: Sequence[str]) -> Config:
         key, equals, value = text.partition("=")
         if not equals:
             raise UserError(f"{text!r} is not an override; write key=value, for example train.steps=10")
-        key = _whole(key, known)
+        key = whole(key, known)
         try:
             merged = OmegaConf.merge(merged, _nested(key, value, known))
         except (OmegaConfBaseException, YAMLError) as error:
@@ -84,7 +84,8 @@ def nearest(key: str, known: Sequence[str], count: int = 3) -> list[str]:
     return [k for k in ranked if likeness(k) > max(0.5, likeness(ranked[0]) - 0.15)]
 
 
-def _whole(key: str, known: dict[str, Option]) -> str:
+def whole(key: str, known: Collection[str]) -> str:
+    """The option that a last part stands for, `lr` -> `optim.lr`; the key itself where it is none or several."""
     if key in known:
         return key
     ending = [k for k in known if k.endswith(f".{key}")]

@@ -15,6 +15,7 @@ from fleming_nemo.launch.node_report import bad_nodes
 from fleming_nemo.training.stop import STOP, STOPPED
 from fleming_nemo.training.watchdog import HEARTBEAT, HUNG
 
+TOLD_CHARS = 300
 _LOST = ("DOWN", "FAIL", "NOT_RESPONDING", "NO_RESPOND")
 _ENDED = {
     "TIMEOUT": (attempts.TIME, "the job reached its time limit"),
@@ -126,14 +127,15 @@ def _on_request(folder: Path, job: scheduler.Job | None, warned: str | None) -> 
 
 def _of_failure(failure: dict[str, Any], code: int) -> Ending:
     """What FAILED.json says."""
-    told = f"rank {failure['rank']} on {failure['host']}: {failure['cause']}"
+    first_line = failure["cause"].strip().split("\n")[0][:TOLD_CHARS]
+    told = f"rank {failure['rank']} on {failure['host']}: {first_line}"
     if failure["kind"] == "user":
         return Ending(attempts.USER, failure["cause"])
     if failure["kind"] == "hang":
         return Ending(attempts.HANG, f"rank {failure['rank']} on {failure['host']} made {failure['cause']}")
     if failure["kind"] == "lost":
         killed = f"{_killed(code)}; " if code > 128 else "a rank ended without a word; "
-        return Ending(attempts.KILLED, killed + told)
+        return Ending(attempts.KILLED, killed + told.split(". ")[0])  # gloo goes on with advice
     return Ending(attempts.KILLED if failure["exit_code"] > 128 else attempts.CRASH, told)
 
 

@@ -13,6 +13,7 @@ from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.config.validate import validate
 from fleming_nemo.launch import lock, machine, markers, slurm_env
+from fleming_nemo.launch.attempt import LOGS
 from fleming_nemo.launch.preflight import data_is_built, prepare_data
 from fleming_nemo.launch.worker import quiet_on_cpu, run_worker
 from fleming_nemo.training import stop
@@ -47,7 +48,8 @@ def run_rank(cfg: RunConfig) -> dict[str, Any]:
         return result
     with lock.claim(cfg) if rank == 0 else nullcontext():
         if rank == 0:
-            markers.clear_failure(folder)
+            if LOGS not in os.environ:  # else the batch script has done so, before any other rank could fail
+                markers.clear_failure(folder)
             prepare_data(cfg)
         else:
             _wait_for_data(cfg)

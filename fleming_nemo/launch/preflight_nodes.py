@@ -44,6 +44,8 @@ def check(cfg: RunConfig, logs: Path, environ: Mapping[str, str], asked: int) ->
     Raises:
         UserError: the run directory is not shared between the nodes.
     """
+    import torch
+
     from fleming_nemo.launch.health.network import FLOOR_GB_S, MEET_S, Meeting, slow_nodes
 
     node = attempts.host(environ)
@@ -69,7 +71,7 @@ def check(cfg: RunConfig, logs: Path, environ: Mapping[str, str], asked: int) ->
     merged = {name: [p for r in reports for p in r["problems"].get(name, [])] for name in nodes}
     speeds: list[float] = []
     if not any(merged.values()):
-        backend = "nccl" if asked else "gloo"
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
         speeds = meeting.speeds(backend)
         for rank in slow_nodes(speeds, FLOOR_GB_S[backend]):
             merged[nodes[rank]].append(f"{speeds[0]:.3f} GB/s in an all-reduce, under {FLOOR_GB_S[backend]} GB/s")
@@ -77,7 +79,7 @@ def check(cfg: RunConfig, logs: Path, environ: Mapping[str, str], asked: int) ->
         for name, report in zip(nodes, reports, strict=True):
             lines = [*report["lines"], *(f"all-reduce {speed:.3f} GB/s" for speed in speeds[:1])]
             node_report.write(logs, name, lines, merged[name])
-    meeting.gather("end", True)  # rank 0 keeps the board until all have read it
+    meeting.leave()
     return sorted(name for name, told in merged.items() if told)
 
 

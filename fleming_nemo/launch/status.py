@@ -21,6 +21,8 @@ from fleming_nemo.training.watchdog import HEARTBEAT, HEARTBEAT_S
 
 SILENT_S = 6 * HEARTBEAT_S
 """Without a heartbeat for so long a run counts as gone, where nobody else can be asked."""
+SUBMITTED = "submitted.json"
+"""What a submission from Python leaves: job, cluster, folder, time."""
 _ASK_S = 5.0
 _WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "REQUEUE_FED"}
 
@@ -64,7 +66,7 @@ def directories(given: Path) -> list[Path]:
         raise UserError(f"{given} is not a directory; give the run_dir of a run")
     if _is_run(given):
         return [given]
-    stages = sorted(filter(_is_run, given.iterdir()), key=lambda stage: (stage / CONFIG).stat().st_mtime)
+    stages = sorted(filter(_is_run, given.iterdir()), key=_began)
     if not stages:
         raise UserError(f"{given} holds no run: neither {attempts.ATTEMPTS} nor {METRICS} is there")
     return stages
@@ -75,7 +77,7 @@ def of(folder: Path) -> Status:
     rows, now = attempts.read(folder), time.time()
     last = (last_rows(folder) or [{}])[-1]
     beat = files.read_json(folder / HEARTBEAT) if (folder / HEARTBEAT).exists() else None
-    job_id = rows[-1].job if rows else None
+    job_id = _job_id(folder, rows)
     job = scheduler.job(job_id, limit_s=_ASK_S) if job_id else None
     state, detail = _state(folder, rows, beat, job)
     running = state == "running"
@@ -105,8 +107,9 @@ def _state(
     if markers.read_done(folder) is not None:
         return "finished", ""
     last = rows[-1] if rows else None
-    if job is not None and last is not None and job.state in _WAITING:
-        return "queued", f"job {last.job} waits in the queue" + (f" ({job.reason})" if job.reason != "None" else "")
+    if job is not None and job.state in _WAITING:
+        reason = f" ({job.reason})" if job.reason != "None" else ""
+        return "queued", f"job {_job_id(folder, rows)} waits in the queue{reason}"
     if last is None:
         age = time.time() - beat["time"] if beat else None
         if age is None or age > SILENT_S:
@@ -137,6 +140,15 @@ def _of_open(last: Attempt, beat: dict[str, Any] | None, job: scheduler.Job | No
     return "stopped", f"without a word, after a last sign {where} {age / 60:.0f} minutes ago"
 
 
+def _job_id(folder: Path, rows: list[Attempt]) -> str | None:
+    """The newest job of the run: one that was submitted from Python and has not begun, or that of the last attempt."""
+    file = folder / SUBMITTED
+    sent = files.read_json(file) if file.exists() else None
+    if sent and sent["cluster"] == "slurm" and (not rows or sent["time"] > rows[-1].start):
+        return str(sent["job"])
+    return rows[-1].job if rows else None
+
+
 def _given_up(folder: Path, rows: list[Attempt]) -> str | None:
     if (folder / STOP).exists():
         return f"{folder / STOP} asks for it; delete that file to go on"
@@ -150,5 +162,9 @@ def _steps(folder: Path) -> int | None:
     return config.get("train", {}).get("steps")
 
 
+def _began(folder: Path) -> float:
+    return min((folder / name).stat().st_mtime for name in (CONFIG, SUBMITTED, METRICS) if (folder / name).exists())
+
+
 def _is_run(folder: Path) -> bool:
-    return any((folder / name).exists() for name in (attempts.ATTEMPTS, METRICS))
+    return any((folder / name).exists() for name in (attempts.ATTEMPTS, METRICS, SUBMITTED))

@@ -24,10 +24,10 @@ def render(status: Status) -> str:
         numbers.append(f"last heartbeat {_span(status.silent_s)} ago")
     if numbers:
         lines.append("  " + ", ".join(numbers))
-    return "\n".join([*lines, *map(_attempt, status.attempts)])
+    return "\n".join([*lines, *(_attempt(row, status.state == "running") for row in status.attempts)])
 
 
-def _attempt(row: Attempt) -> str:
+def _attempt(row: Attempt, running: bool) -> str:
     where = f"job {row.job}" + (f".{row.restart}" if row.restart else "") if row.job else row.host
     began = time.strftime("%m-%d %H:%M:%S", time.localtime(row.start))
     took = _span(row.end - row.start) if row.end is not None else "..."
@@ -35,7 +35,8 @@ def _attempt(row: Attempt) -> str:
     if row.last_step is not None and row.cause is not None:
         first = min(row.first_step + 1, row.last_step)
         steps = f" to step {row.last_step}" if row.last_step <= row.first_step else f" steps {first}-{row.last_step}"
-    ended = f"{row.cause}{_in_words(row.told)}" if row.cause else "goes on"
+    open_end = "goes on" if running else "no end on record"
+    ended = f"{row.cause}{_in_words(row.told)}" if row.cause else open_end
     return f"  attempt {row.number}, {where}, {began}, {took}{steps}: {ended}"
 
 

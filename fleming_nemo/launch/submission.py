@@ -1,25 +1,25 @@
 """The handle of a submitted run.
 
-What a job is doing is read from the run directory first, then from submitit's files, then from the scheduler.  sacct is
-never asked: many clusters have none, and submitit alone would wait for ever for a job that died silently.
+What a job is doing is read from the run directory first, then asked of the scheduler.  Accounting is not needed: many
+clusters have none, and submitit alone would wait for ever for a job that died silently.
 """
 
 from __future__ import annotations
 
 import math
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data import files
-from fleming_nemo.launch import markers
+from fleming_nemo.launch import attempts, markers
+from fleming_nemo.launch.attempts import Attempt
+from fleming_nemo.launch.places import Debug, Local, Nowhere, Place, Slurm, Turn
+from fleming_nemo.launch.queue import Queue
 
-WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"}
-GOING = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "STAGE_OUT", "SIGNALING", "RESIZING", "PREEMPTED"}
-RESULT_GRACE_S = {"local": 0.5, "slurm": 10.0}
-"""A result file may reach this machine over a shared file system later than the news that the job ended."""
+SUBMITTED = "submitted.json"
+"""In the run directory: the newest submission, by which another process finds it again."""
 
 
 class JobFailed(Exception):
@@ -30,39 +30,57 @@ class Submission:
     """One submitted run.
 
     Attributes:
-        job: submitit's own handle.
+        name: of the link in its chain, of the point in its sweep; the name of the run directory otherwise.
         run_dir: the run's directory, as seen from here.
-        cluster: `local`, `slurm` or `debug`.
     """
 
-    def __init__(self, job: Any, run_dir: Path, cluster: str) -> None:
-        self.job = job
+    def __init__(
+        self, run_dir: Path, place: Place, name: str = "", submitted: float | None = None, to_its_end: bool = False
+    ) -> None:
+        """`to_its_end`: the job does something more after the run's DONE, and is not done before."""
         self.run_dir = run_dir
-        self.cluster = cluster
-        self._submitted = time.time()
+        self.name = name or run_dir.name
+        self._to_its_end = to_its_end
+        self._place = place
+        self._submitted = time.time() if submitted is None else submitted
 
     @property
     def job_id(self) -> str:
-        return str(self.job.job_id)
+        return self._place.job_id
+
+    @property
+    def cluster(self) -> str:
+        return self._place.cluster
+
+    @property
+    def folder(self) -> Path:
+        return self._place.folder
 
     @property
     def state(self) -> str:
         """`pending`, `running`, `done` or `failed`."""
-        if (self.run_dir / markers.DONE).exists():
+        done = (self.run_dir / markers.DONE).exists()
+        if done and not self._to_its_end:
             return "done"
-        if self._task().paths.result_pickle.exists():  # written when the job's function returned or raised
-            return "failed"
-        if self.cluster == "debug":
-            return "pending"
-        if self.cluster == "local":
-            return "failed" if self.job.done() else "running"
-        known = self._slurm_state()
-        return "pending" if known in WAITING else "running" if known in GOING else "failed"
+        state = self._place.state()
+        if state == "ended":
+            return "done" if done or (self.run_dir / markers.DONE).exists() else "failed"
+        return state
+
+    @property
+    def why(self) -> str:
+        """Why the job is in its state, where anybody knows."""
+        return self._place.why() if self.state != "done" else ""
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """How often the run was started, and why each attempt ended."""
+        return attempts.read(self.run_dir)
 
     def logs(self) -> str:
-        """What rank 0 has written so far, output before errors."""
-        paths = self._task().paths
-        return "".join(path.read_text(errors="replace") for path in (paths.stdout, paths.stderr) if path.exists())
+        """What rank 0 of the newest attempt has written so far, then what the job itself said."""
+        paths = [self.run_dir / "logs" / "latest" / "rank_0.log", *self._place.output()]
+        return "".join(path.read_text(errors="replace") for path in paths if path.is_file())
 
     def result(self, timeout_s: float | None = None) -> dict[str, Any]:
         """Wait for the end and return rank 0's result.
@@ -72,53 +90,55 @@ class Submission:
             JobFailed: it ended in any other way.
             TimeoutError: it has not ended within `timeout_s`.
         """
-        if self.cluster == "debug":
-            return self.job.result()
+        if isinstance(self._place, Debug) and self.state == "pending":
+            return self._place.job.result()
         deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        patience_s = RESULT_GRACE_S[self.cluster]
+        patience_s, pause_s = self._place.grace_s, 1.0 if self.cluster == "slurm" else 0.2
         while (state := self.state) != "done":
-            pause_s = 0.2 if self.cluster == "local" else 1.0
             if state == "failed":
                 patience_s -= pause_s
                 if patience_s < 0:
                     self._raise_failure()
             if time.monotonic() > deadline:
-                raise TimeoutError(
-                    f"job {self.job_id} is {state} after {timeout_s} s; its logs are in {self._folder()}"
-                )
+                raise TimeoutError(f"job {self.job_id} is {state} after {timeout_s} s; its logs are in {self.folder}")
             time.sleep(pause_s)
         return files.read_json(self.run_dir / markers.DONE)
 
     def cancel(self) -> None:
         """End the job; its run directory stays and can be gone on with."""
-        self.job.cancel()
+        self._place.cancel()
+
+    def note(self) -> None:
+        """Leave SUBMITTED in the run directory."""
+        place = self._place
+        where = {"job": place.job_id, "cluster": place.cluster, "folder": str(place.folder), "turn": place.turn}
+        files.write_json(self.run_dir / SUBMITTED, where | {"time": self._submitted})
 
     def _raise_failure(self) -> None:
-        file = self.run_dir / markers.FAILED
-        failure = files.read_json(file) if file.exists() else None
+        failure = markers.read_failure(self.run_dir)
         # A file from before this job belongs to an earlier attempt.
         if failure is not None and failure["time"] >= self._submitted:
             if failure["kind"] == "user":
                 raise UserError(failure["cause"])
-            raise JobFailed(f"rank {failure['rank']} failed: {failure['cause']}; logs in {self._folder()}")
-        errors = self._task().paths.stderr
-        last = errors.read_text(errors="replace").strip().splitlines()[-1:] if errors.exists() else []
-        cause = last[0] if last else "it ended without a word (killed or cancelled?)"
-        raise JobFailed(f"job {self.job_id} failed: {cause}; logs in {self._folder()}")
+            where = self.run_dir / "logs" / "latest"
+            raise JobFailed(f"rank {failure['rank']} failed: {failure['cause']}; logs in {where} and {self.folder}")
+        errors = [p for p in self._place.output() if p.suffix == ".err" and p.is_file()]
+        said = errors[0].read_text(errors="replace").strip().splitlines()[-1:] if errors else []
+        cause = "; ".join(filter(None, (self.why, *said))) or "it ended without a word (killed or cancelled?)"
+        raise JobFailed(f"job {self.job_id} failed: {cause}; logs in {self.folder}")
 
-    def _task(self) -> Any:
-        return self.job.task(0)
 
-    def _folder(self) -> Path:
-        return self.job.paths.folder
-
-    def _slurm_state(self) -> str:
-        """State by the controller's word; `UNKNOWN` when it has forgotten the job."""
-        command = ["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={self.job_id}"]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        except subprocess.TimeoutExpired:
-            return "RUNNING"  # the controller is busy; it will tell another time
-        if done.returncode and "Invalid job id" not in done.stderr:
-            return "RUNNING"
-        return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "UNKNOWN"
+def attach(run_dir: str | Path, queue: Queue | None = None) -> Submission | None:
+    """The handle of a run that another process submitted; None for one that was never submitted."""
+    file = Path(run_dir) / SUBMITTED
+    if not file.is_file():
+        return None
+    note = files.read_json(file)
+    folder, job_id = Path(note["folder"]), str(note["job"])
+    place: Place = Nowhere(folder)
+    if note["cluster"] == "slurm":
+        place = Slurm(job_id, folder, queue or Queue())
+    elif note["cluster"] == "local":
+        host = Local(job_id, folder)
+        place = host if note["turn"] is None else Turn(note["turn"], host)
+    return Submission(Path(run_dir), place, submitted=note["time"])

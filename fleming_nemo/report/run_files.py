@@ -12,7 +12,14 @@ from typing import Any
 from fleming_nemo.config.errors import UserError
 
 STAGES = ("base", "sft", "grpo_stage1", "grpo_stage2")
-STAGE_TITLES = {"base": "Base model", "sft": "SFT", "grpo_stage1": "GRPO stage 1", "grpo_stage2": "GRPO stage 2"}
+EVALUATION = "evaluation"
+STAGE_TITLES = {
+    "base": "Base model",
+    "sft": "SFT",
+    "grpo_stage1": "GRPO stage 1",
+    "grpo_stage2": "GRPO stage 2",
+    EVALUATION: "Evaluation",
+}
 _RUN_FILES = ("config.yaml", "card.json", "metrics.jsonl", "eval.json")
 
 Row = dict[str, Any]
@@ -68,7 +75,7 @@ def read_report_files(directory: Path) -> ReportFiles:
     if any((directory / name).exists() for name in (*STAGES, "data", "summary.json")):
         return ReportFiles(
             name=directory.resolve().name,
-            stages=[_read_stage(directory / name, name) for name in STAGES],
+            stages=[_read_stage(directory / name, name) for name in (*STAGES, *_evaluated(directory))],
             summary=read_json(directory / "summary.json") or {},
             manifest=read_json(directory / "data" / "manifest.json"),
             funnel=read_json(directory / "data" / "funnel.json"),
@@ -76,6 +83,11 @@ def read_report_files(directory: Path) -> ReportFiles:
     if any((directory / name).exists() for name in _RUN_FILES):
         return ReportFiles(directory.resolve().name, [_read_stage(directory, None)], summary={})
     raise UserError(f"{directory} holds no run: expected {', '.join(_RUN_FILES)} or one of {', '.join(STAGES)} in it.")
+
+
+def _evaluated(directory: Path) -> list[str]:
+    """A chain of jobs ends with an evaluation of its own; the demo has none."""
+    return [EVALUATION] if (directory / EVALUATION).is_dir() else []
 
 
 def read_json(path: Path) -> Row | None:

@@ -58,6 +58,15 @@ def test_of_a_job_slurm_knows_more(run, monkeypatch, answer, state, detail):
     assert found.state == state and found.detail.startswith(detail)
 
 
+def test_a_job_that_was_submitted_and_has_not_begun(tmp_path, monkeypatch):
+    monkeypatch.setattr(scheduler, "ask", lambda *_, **__: "JobId=12 JobState=PENDING Reason=Resources")
+    sent = {"job": "12", "cluster": "slurm", "folder": "jobs", "time": time.time()}
+    (tmp_path / "submitted.json").write_text(json.dumps(sent))
+    found = status.of(tmp_path)
+    assert (found.state, found.detail) == ("queued", "job 12 waits in the queue (Resources)")
+    assert render(found).startswith(f"{tmp_path}: queued, step 0 (job 12 waits")
+
+
 def test_a_run_on_another_machine_is_judged_by_its_heartbeat(run):
     attempts.write(run, [Attempt(1, time.time() - 900, "far", 1, 0)])
     assert status.of(run).state == "running"

@@ -6,9 +6,11 @@ import pytest
 from recipe_process import REPOSITORY, STAND_IN, wait_for
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.config.schema import RunConfig
+from fleming_nemo.config.schema import ModelConfig, RunConfig
 from fleming_nemo.launch import submit
-from fleming_nemo.launch.submission import JobFailed
+from fleming_nemo.launch.send import send as send_tasks
+from fleming_nemo.launch.submission import JobFailed, attach
+from fleming_nemo.launch.task import Task
 
 SFT = REPOSITORY / "recipes" / "sft_7b.py"
 
@@ -56,7 +58,9 @@ def test_a_users_mistake_on_the_other_side_is_a_users_mistake_here(tmp_path, sta
 def test_a_crash_names_rank_cause_and_logs(tmp_path, stand_in, what, cause):
     stand_in(what)
     job = send(tmp_path)
-    with pytest.raises(JobFailed, match=f"^rank 1 failed: {cause}.*; logs in {tmp_path}/jobs/"):
+    with pytest.raises(
+        JobFailed, match=f"^rank 1 failed: {cause}.*; logs in {tmp_path}/run/logs/latest and {tmp_path}/jobs/"
+    ):
         job.result(timeout_s=60)
     assert job.state == "failed"
 
@@ -71,6 +75,39 @@ def test_a_cancelled_job_ends_with_its_workers(tmp_path, stand_in):
     with pytest.raises(JobFailed):
         job.result(timeout_s=60)
     wait_for(lambda: not os.path.exists(f"/proc/{(tmp_path / 'run' / 'pid_1').read_text()}"))
+
+
+def test_a_finished_run_is_not_sent_again(tmp_path, stand_in):
+    send(tmp_path).result(timeout_s=60)
+    before = sorted((tmp_path / "jobs").iterdir())
+    again = send(tmp_path)
+    assert (again.cluster, again.state, again.result()) == ("none", "done", {"stage": "sft"})
+    again.cancel()
+    assert sorted((tmp_path / "jobs").iterdir()) == before
+
+
+def test_a_run_that_goes_on_is_refused_and_found_again_by_its_directory(tmp_path, stand_in):
+    stand_in("wait")
+    job = send(tmp_path)
+    with pytest.raises(UserError, match=f"run is running already as job {job.job_id} .local.; wait for it, cancel it"):
+        send(tmp_path)
+    again = attach(tmp_path / "run")
+    assert (again.job_id, again.state, again.cluster) == (job.job_id, "running", "local")
+    job.cancel()
+    wait_for(lambda: again.state == "failed")
+    assert attach(tmp_path) is None
+
+
+def test_inside_this_process(tmp_path, monkeypatch):
+    """`debug` takes the same call; what runs is the data link, which needs no process of its own."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "manifest.json").write_text("{}")
+    cfg = RunConfig(run_dir=f"{tmp_path}/run", model=ModelConfig(arch="qwen2.5-tiny"))
+    cfg.data.dir = f"{tmp_path}/data"
+    (sent,) = send_tasks([Task("data", cfg)], 1, "debug", tmp_path / "jobs", {"partition": "gpu"})
+    assert (sent.state, sent.cluster) == ("pending", "debug")
+    assert sent.result() == {"data": f"{tmp_path}/data"}
+    assert sent.state == "done"
 
 
 @pytest.mark.parametrize(

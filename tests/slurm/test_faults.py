@@ -35,11 +35,17 @@ class Run:
         self.slurm, self.folder, self.out = slurm, folder / name, folder / f"{name}.out"
         site = folder / f"{name}.env"
         settings = {"PYTHON": sys.executable, "PYTHONPATH": f"{SLOW_STEPS}:{REPOSITORY}", "OMP_NUM_THREADS": 1}
-        settings |= {"STEP_S": 0.2} | environ
+        settings |= {"STEP_S": 0.2, "PREFLIGHT": 0} | environ
         site.write_text("".join(f"export {key}={value}\n" for key, value in settings.items()))
         arguments = (*SMALL, f"run_dir={self.folder}", f"data.dir={folder}/data")
-        sbatch = ("--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=0", "--oversubscribe", f"--output={self.out}")
-        self.job = slurm.sbatch(*sbatch, *options, "slurm/sft_7b.sh", *arguments, SITE_ENV=str(site))
+        sbatch = ("--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=0", "--oversubscribe", *options)
+        self._submit = (*sbatch, "slurm/sft_7b.sh", *arguments), {"SITE_ENV": str(site)}
+        self.job = self.submit(self.out)
+
+    def submit(self, out):
+        """A job with this run directory, its output in a file; returns its id."""
+        arguments, environ = self._submit
+        return self.slurm.sbatch(f"--output={out}", *arguments, **environ)
 
     def reaches(self, step):
         """Wait until a step is logged."""
@@ -50,6 +56,11 @@ class Run:
         while not what():
             assert time.monotonic() < end, self.told()
             time.sleep(0.05)
+
+    def waits_again(self):
+        """Wait until the job has been requeued."""
+        self.until(lambda: self.slurm.show(self.job)["Restarts"] == "1")
+        self.slurm.wait(self.job, until=("PENDING", "RUNNING"), limit_s=LIMIT_S)
 
     def ends(self, state="COMPLETED"):
         found = self.slurm.wait(self.job, limit_s=LIMIT_S)
@@ -91,23 +102,40 @@ def undisturbed(slurm, folder):
     return Run(slurm, folder, "undisturbed", *FIRST_NODES, STEP_S=0).ends()
 
 
-def preempted_and_then_a_lost_node(slurm, folder):
+def sick_node(slurm, folder):
+    """A GPU of the node that Slurm gives away first has fallen off the bus."""
+    programs = folder / "programs"
+    programs.mkdir()
+    lost = "echo 'Unable to determine the device handle for GPU0: Unknown Error'; exit 255"
+    healthy = "echo '0, NVIDIA H100 80GB HBM3, 81559, 4, 0'"
+    script = f'case "$SLURMD_NODENAME $1" in *remapped*) ;; node0*) {lost} ;; *) {healthy} ;; esac'
+    (programs / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
+    (programs / "nvidia-smi").chmod(0o755)
+    return Run(slurm, folder, "sick", PREFLIGHT=1, STEP_S=0, PATH=f"{programs}:$PATH").ends()
+
+
+def on_the_last_nodes(slurm, folder):
+    """One after the other: the second takes whole nodes, and the third kills one."""
+    return sick_node(slurm, folder), preempted(slurm, folder), lost_node(slurm, folder)
+
+
+def preempted(slurm, folder):
     run = Run(slurm, folder, "preempted", "--partition=low", *LAST_NODES)
     run.reaches(3)
     command = ("--partition=high", *LAST_NODES, "--exclusive", f"--output={folder}/urgent.out", "--wrap=sleep 1")
     urgent = slurm.sbatch(*command)
     run.ends()
     assert slurm.wait(urgent) == "COMPLETED"
-    return run, lost_node(slurm, folder)
+    return run
 
 
 def lost_node(slurm, folder):
     """The daemon of the second node dies, and with it all that Slurm knows of the rank there."""
-    run = Run(slurm, folder, "node", *LAST_NODES)
+    run = Run(slurm, folder, "node", *LAST_NODES, STEP_S=1.2)  # Slurm waits 20 s and more for a node
     run.reaches(3)
     daemon = Path(slurm.environ["SLURM_LAB_DIR"]) / "pid" / "slurmd.node3.pid"
     os.kill(int(daemon.read_text()), signal.SIGKILL)
-    slurm.wait(run.job, until=("PENDING",), limit_s=LIMIT_S)
+    run.waits_again()
     slurm.call("scontrol", "update", f"JobId={run.job}", "ReqNodeList=")  # it had asked for that very node
     run.ends()
     subprocess.run([LAB / "start_slurm.sh"], env=slurm.environ, check=True, timeout=120, capture_output=True)
@@ -122,7 +150,16 @@ def early_signal(slurm, folder):
 
 
 def time_limit(slurm, folder):
-    return Run(slurm, folder, "limit", *FIRST_NODES, "--time=1", "--signal=B:USR1@10", STEP_S=1.6).ends()
+    """And two more jobs for the same run: one finds the first at work, one finds a finished run."""
+    run = Run(slurm, folder, "limit", *FIRST_NODES, "--time=1", "--signal=B:USR1@10", STEP_S=1.6)
+    run.waits_again()
+    slurm.call("scontrol", "update", f"JobId={run.job}", "TimeLimit=60")
+    run.reaches(len(run.rows()) + 1)
+    run.second, run.third = (folder / f"{name}.out" for name in ("second", "third"))
+    assert slurm.wait(run.submit(run.second), limit_s=LIMIT_S) == "FAILED"
+    run.ends()
+    assert slurm.wait(run.submit(run.third), limit_s=LIMIT_S) == "COMPLETED"
+    return run
 
 
 def requeued_while_saving(slurm, folder):
@@ -161,7 +198,7 @@ def runs(slurm, tmp_path_factory):
     folder = tmp_path_factory.mktemp("faults")
     first = undisturbed(slurm, folder)  # it builds the data for all
     faults = (
-        preempted_and_then_a_lost_node,
+        on_the_last_nodes,
         time_limit,
         requeued_while_saving,
         early_signal,
@@ -171,13 +208,14 @@ def runs(slurm, tmp_path_factory):
     with ThreadPoolExecutor(max_workers=4) as pool:
         started = [pool.submit(fault, slurm, folder) for fault in faults]
         found = [run.result() for run in started]
-    (preempted, node), *others = found
-    return {run.folder.name: run for run in (first, preempted, node, *others, restarted_controller(slurm, folder))}
+    last = restarted_controller(slurm, folder)
+    return {run.folder.name: run for run in (first, *found[0], *found[1:], last)}
 
 
 @pytest.mark.parametrize(
     ("name", "cause"),
     [
+        ("sick", "node failed"),
         ("preempted", "preempted"),
         ("node", "node failed"),
         ("early", "time limit"),
@@ -200,6 +238,19 @@ def test_a_disturbed_run_equals_the_undisturbed_one(runs, name, cause):
 def test_the_kill_came_in_the_middle_of_a_save(runs):
     first = runs["requeued"].status()["attempts"][0]
     assert first["last_step"] == 10, "and nothing of it was taken for a checkpoint: the run equals the undisturbed one"
+
+
+def test_a_node_that_is_not_fit_is_left_out(runs):
+    first, second = runs["sick"].status()["attempts"]
+    assert first["excluded"] == ["node0"] and "node0" in first["nodes"] and "node0" not in second["nodes"]
+    assert first["told"].startswith("node0: nvidia-smi fails: Unable to determine the device handle for GPU0")
+
+
+def test_further_jobs_leave_a_run_alone(runs):
+    run = runs["limit"]
+    assert f"{run.folder} is in use by job {run.job}; wait for it to end, or cancel it" in run.second.read_text()
+    assert f"{run.folder} is finished; give another run_dir=... to run again" in run.third.read_text()
+    assert {row["job"] for row in run.status()["attempts"]} == {run.job}
 
 
 def test_a_preempted_run_was_saved_where_it_was(runs):

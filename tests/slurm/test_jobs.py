@@ -1,15 +1,10 @@
 """Jobs on a live Slurm of four nodes. Where the training is beside the point it is tests/launch/stand_in."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from conftest import until
-
-from fleming_nemo.config.errors import UserError
-from fleming_nemo.launch import submit
-from fleming_nemo.launch.submission import JobFailed
 
 pytestmark = pytest.mark.slurm
 STAND_IN = Path(__file__).parents[1] / "launch" / "stand_in"
@@ -81,39 +76,3 @@ def test_a_mistake_ends_the_job_before_any_task(slurm, stand_in, tmp_path):
     assert slurm.wait(job) == "FAILED"
     assert slurm.show(job)["ExitCode"] == "2:0"
     assert out.read_text() == "error: there is no option 'trian.steps'; did you mean train.steps\n"
-
-
-@pytest.fixture
-def python_submit(slurm, tmp_path, monkeypatch):
-    """submit() to the lab from this process, with stand-in training."""
-    for name, value in slurm.environ.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PYTHONPATH", f"{STAND_IN}:{os.getcwd()}")
-
-    def send(stand_in, **arguments):
-        monkeypatch.setenv("STAND_IN", stand_in)
-        overrides = [f"run_dir={tmp_path}/run"]
-        return submit(
-            "recipes/sft_7b.py", tiny=True, cluster="slurm", overrides=overrides, folder=tmp_path / "jobs", **arguments
-        )
-
-    return send
-
-
-def test_submit_runs_one_task_for_each_process(python_submit, tmp_path):
-    job = python_submit("ok", nodes=2, timeout_min=5, partition="batch")
-    assert job.result(timeout_s=60) == {"stage": "sft"}
-    assert job.state == "done" and "rank 0 is here" in job.logs()
-    assert json.loads((tmp_path / "run" / "rank_1.json").read_text())["LOCAL_WORLD_SIZE"] == "1"
-
-
-@pytest.mark.slow
-def test_a_task_that_dies_without_a_word_is_noticed_without_sacct(python_submit):
-    job = python_submit("exit", nodes=2)
-    with pytest.raises(JobFailed):
-        job.result(timeout_s=60)
-
-
-def test_a_job_that_sbatch_refuses_is_a_users_mistake(python_submit):
-    with pytest.raises(UserError, match="^sbatch refuses the job: .*invalid partition"):
-        python_submit("ok", partition="moon")

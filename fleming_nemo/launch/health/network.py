@@ -50,6 +50,12 @@ class Meeting:
         self._store.set(f"{name}/{self.rank}", json.dumps(mine))
         return [json.loads(self._store.get(f"{name}/{rank}")) for rank in range(self.size)]
 
+    def leave(self) -> None:
+        """The last thing to be called: rank 0, who keeps the board, stays until all others have read it."""
+        self._store.set(f"left/{self.rank}", "")
+        if self.rank == 0:
+            self._store.wait([f"left/{rank}" for rank in range(self.size)], datetime.timedelta(seconds=self._limit_s))
+
     def speeds(self, backend: str) -> list[float]:
         """All-reduce over all nodes in GB/s, and then between neighbours if that is too slow: [all, 0-1, 1-2, ...]."""
         limit = datetime.timedelta(seconds=self._limit_s)

@@ -69,8 +69,11 @@ def run(cfg):
         (folder / "eval.json").write_text(json.dumps(score))
         card = {"parallel": {"tp": cfg.parallel.tp, "pp": 1, "cp": 1, "dp": cfg.parallel.dp}, "versions": {"x": "1"}}
         (folder / "card.json").write_text(json.dumps(card))
+        if cfg.task == "mine":
+            for name in ("mined.json", "mining.json"):
+                (folder / name).write_text("{}")
         with open(folder.parent / "order.txt", "a") as order:
-            order.write(f"{stage} from {cfg.model.weights}\n")
+            order.write(f"{'mining for ' * (cfg.task == 'mine')}{stage} from {cfg.model.weights}\n")
     return {"stage": stage}
 
 
@@ -106,6 +109,7 @@ for module, function in {
     "fleming_nemo.sft.run": run,
     "fleming_nemo.grpo.run": run,
     "fleming_nemo.evaluation.run": run,
+    "fleming_nemo.grpo.curriculum.alone": run,
     "fleming_nemo.launch.prepare": prepare,
 }.items():
     sys.modules[module] = types.ModuleType(module)
