@@ -15,6 +15,7 @@ from fleming_nemo.launch import slurm_env
 from fleming_nemo.launch.main import exit_with, recipe_main
 from fleming_nemo.launch.resolve import load_recipe, resolve
 from fleming_nemo.launch.worker import quiet_on_cpu
+from fleming_nemo.migrate import command
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -57,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
     report = verbs.add_parser("report", help="write report.html for a run or demo directory")
     report.add_argument("run", help="the directory")
+
+    command.add(verbs)
 
     export = verbs.add_parser(
         "export",
@@ -147,6 +150,7 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], None]] = {
     "drift-check": _drift_check,
     "report": _report,
     "export": _export,
+    command.VERB: command.act,
 }
 
 
