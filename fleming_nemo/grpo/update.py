@@ -68,8 +68,10 @@ class Updates:
 
 
 def correction_of(cfg: RunConfig) -> str:
-    """The kind of correction in force: `auto` needs none as long as the engine is the trainer itself."""
-    return "none" if cfg.grpo.correction == "auto" else cfg.grpo.correction
+    """The kind of correction in force: `auto` needs none where the engine is the trainer itself."""
+    if cfg.grpo.correction == "auto":
+        return "none" if cfg.rollout.engine == "trainer" else "token"
+    return cfg.grpo.correction
 
 
 def sample(episode: Episode, advantage: float, mask_truncated: bool) -> Sample:

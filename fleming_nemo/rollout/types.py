@@ -31,7 +31,8 @@ class Rollout:
         logprobs: log-probability of each token under the sampling distribution, fp32 [len(tokens)].
         finished: False if the length limit cut it off.
         seed: seed of the request.
-        weight_version: training step whose weights sampled it.
+        weight_version: training step whose weights sampled it, or began to.
+        last_version: step of the weights that sampled its end, where they changed in between.
     """
 
     tokens: list[int]
@@ -39,6 +40,12 @@ class Rollout:
     finished: bool
     seed: int
     weight_version: int
+    last_version: int | None = None
+
+    @property
+    def versions(self) -> tuple[int, int]:
+        """Steps of the weights that sampled the first and the last token."""
+        return self.weight_version, self.weight_version if self.last_version is None else self.last_version
 
 
 class RolloutEngine(Protocol):
