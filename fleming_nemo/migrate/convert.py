@@ -6,11 +6,10 @@ from pathlib import Path
 
 from fleming_nemo.config import overrides
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.config.fields import options
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.config.validate import validate
 from fleming_nemo.migrate import aligner, inherit, nemo2, nemo_rl
-from fleming_nemo.migrate.rules import WITHOUT, Entry, Import, translate
+from fleming_nemo.migrate.rules import Import, translate
 
 SCHEMAS = (nemo_rl, nemo2, aligner)
 _KEYS = {nemo_rl: ("policy.", "grpo."), nemo2: ("_target_", "trainer.strategy."), aligner: ("trainer.grpo.", "model.")}
@@ -33,7 +32,7 @@ def import_file(file: Path, elsewhere: Path | None = None) -> Import:
         source = nemo2.normalised(source)
     out = translate(schema.NAME, source, schema.TABLE)
     out.options = schema.base(source) | out.options
-    return _of_this_version(out)
+    return out
 
 
 def config(imported: Import) -> RunConfig:
@@ -58,14 +57,3 @@ def text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value).replace(" ", "") if isinstance(value, list) else str(value)
-
-
-def _of_this_version(out: Import) -> Import:
-    known = {o.key for o in options(RunConfig)}
-    missing = {key for key in out.options if key not in known}
-    out.options = {key: value for key, value in out.options.items() if key not in missing}
-    out.entries = [
-        Entry(e.key, e.value, WITHOUT, note=f"this version has no option {e.to}") if e.to in missing else e
-        for e in out.entries
-    ]
-    return out

@@ -12,13 +12,10 @@ from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.overrides import to_yaml
 from fleming_nemo.migrate import convert, written
 
-VERB = "import-config"
-
 
 def add(verbs: Any) -> None:
-    """Add the verb to the command line."""
     parser = verbs.add_parser(
-        VERB,
+        "import-config",
         help="turn a config of NeMo-RL, NeMo 2 or NeMo-Aligner into a recipe, with a list of what became of each field",
     )
     parser.add_argument(
@@ -30,10 +27,10 @@ def add(verbs: Any) -> None:
     parser.add_argument("--defaults", type=Path, metavar="DIR", help="where files it inherits from are looked for too")
     parser.add_argument("--all", action="store_true", help="list the fields without effect one by one too")
     parser.add_argument("--json", action="store_true", help="the list for machines")
+    parser.set_defaults(act=act)
 
 
 def act(args: argparse.Namespace) -> None:
-    """Write the recipe and print the list."""
     imported = convert.import_file(args.file, args.defaults)
     cfg = convert.config(imported)
     out = args.out or Path(f"{args.file.stem}.py")
