@@ -7,6 +7,7 @@ is `recipes/sft_7b.py` for 16 GPUs with run_dir=/runs/sft_7b and that override.
 
 import dataclasses
 import inspect
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Optional
@@ -68,6 +69,8 @@ def register(recipes: Path) -> dict[str, Callable[..., run.Partial]]:
 def _buildable(value: Any) -> Any:
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return list(value) if isinstance(value, list) else value
+    # nemo-run's command line reads the types from here, and cannot resolve annotations that are strings
+    type(value).__init__.__annotations__ = typing.get_type_hints(type(value).__init__)
     return run.Config(type(value), **{f.name: _buildable(getattr(value, f.name)) for f in dataclasses.fields(value)})
 
 
