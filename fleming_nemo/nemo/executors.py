@@ -18,8 +18,8 @@ def fleming_local() -> run.Config[run.LocalExecutor]:
 def fleming_slurm() -> run.Config[run.SlurmExecutor]:
     """The Slurm whose commands are on this machine, without a container; one task for each rank.
 
-    Set at least `account` and `tunnel.job_dir`, a folder that all nodes see; then `nodes`, `ntasks_per_node`,
-    `gpus_per_node`, `partition` and `time` as for sbatch.
+    Set `account`, `nodes`, `ntasks_per_node`, `gpus_per_node`, `partition` and `time` as for sbatch.  NeMo-Run keeps
+    its scripts and logs in NEMORUN_HOME, which has to be a folder that all nodes see.
     """
     return run.Config(
         run.SlurmExecutor,

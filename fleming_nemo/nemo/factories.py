@@ -15,6 +15,7 @@ from typing import Any, Optional
 import nemo_run as run
 
 from fleming_nemo.config.schema import DemoConfig, RunConfig
+from fleming_nemo.experiment.block import ExpManager
 from fleming_nemo.launch.resolve import Recipe, load_recipe, resolve
 from fleming_nemo.nemo import tasks
 from fleming_nemo.nemo.executors import GPUS_PER_NODE
@@ -72,6 +73,12 @@ def _buildable(value: Any) -> Any:
     # nemo-run's command line reads the types from here, and cannot resolve annotations that are strings
     type(value).__init__.__annotations__ = typing.get_type_hints(type(value).__init__)
     return run.Config(type(value), **{f.name: _buildable(getattr(value, f.name)) for f in dataclasses.fields(value)})
+
+
+@run.cli.factory(name=NAMESPACE)
+def exp_manager() -> run.Config[ExpManager]:
+    """NeMo's `exp_manager` block: `exp_manager=fleming exp_manager.create_wandb_logger=true`."""
+    return _buildable(ExpManager())
 
 
 run.cli.entrypoint(tasks.train, namespace=NAMESPACE)

@@ -18,8 +18,15 @@ FOLDER = Path(__file__).parents[2] / "recipes"
 def executed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Configs that a task would have run."""
     seen: list[Any] = []
-    monkeypatch.setattr(tasks, "_execute", seen.append)
+    monkeypatch.setattr(tasks, "execute", seen.append)
     return seen
+
+
+def start(partial: Any) -> None:
+    """What NeMo-Run's runner does in its process."""
+    with pytest.raises(SystemExit) as ended:
+        fiddle.build(partial)()
+    assert ended.value.code == 0
 
 
 def test_every_recipe_file_is_one():
@@ -30,19 +37,19 @@ def test_every_recipe_file_is_one():
 @pytest.mark.parametrize("tiny", [False, True], ids=["whole", "tiny"])
 def test_the_partial_runs_the_recipe(name, tiny, executed):
     recipe = load_recipe(FOLDER / f"{name}.py")
-    fiddle.build(RECIPES[name](dir="/somewhere", name="it", tiny=tiny))()
+    start(RECIPES[name](dir="/somewhere", name="it", tiny=tiny))
     assert executed == [resolve(recipe, ["run_dir=/somewhere/it"], tiny)]
 
 
 def test_gpus_choose_the_layout(executed):
-    fiddle.build(RECIPES["sft_32b"](dir="/x", num_nodes=4, num_gpus_per_node=8))()
+    start(RECIPES["sft_32b"](dir="/x", num_nodes=4, num_gpus_per_node=8))
     assert executed[0].parallel == resolve(load_recipe(FOLDER / "sft_32b.py"), gpus=32).parallel
 
 
 def test_overrides_are_those_of_the_recipe(executed):
     partial = RECIPES["grpo_stage1_7b"](dir="/x")
     parse_cli_args(partial, ["train.steps=7", "optim.lr=2e-6", "grpo.mix=[1,2]", "data.shuffle=false", "seed=5"])
-    fiddle.build(partial)()
+    start(partial)
     cfg: RunConfig = executed[0]
     assert (cfg.train.steps, cfg.optim.lr, cfg.grpo.mix, cfg.data.shuffle, cfg.seed) == (7, 2e-6, [1, 2], False, 5)
 

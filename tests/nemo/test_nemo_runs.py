@@ -32,7 +32,7 @@ def call(*command: object, cwd: Path | None = None, **environ: str) -> str:
 
 def nemorun(name: str, folder: Path, home: Path, *words: str, **environ: str) -> str:
     factory = f"{name}(dir='{folder}', tiny=True)"
-    command = ["nemorun", "fleming", "train", "--yes", "--factory", factory, "run.executor.ntasks_per_node=2", *words]
+    command = ["nemorun", "fleming", "train", "--yes", "--factory", factory, *words]
     return call(*command, cwd=folder, NEMORUN_HOME=str(home), **environ)
 
 
@@ -68,7 +68,7 @@ def bytes_of(checkpoint: Path) -> dict[str, bytes]:
 
 def test_on_two_local_processes(reference, tmp_path, own_home):
     name, expected = reference
-    nemorun(name, tmp_path, own_home, "run.executor=fleming_local")
+    nemorun(name, tmp_path, own_home, "run.executor=fleming_local", "run.executor.ntasks_per_node=2")
     same_run(tmp_path / name, expected)
 
 
@@ -76,10 +76,10 @@ def test_on_two_local_processes(reference, tmp_path, own_home):
 def test_on_two_nodes_of_a_slurm(reference, slurm, tmp_path, own_home):
     """The script that SlurmExecutor writes is sent by it, runs without a container, and its tasks are the ranks."""
     name, expected = reference
-    words = ["run.executor=fleming_slurm", "run.executor.nodes=2", f"run.executor.tunnel.job_dir={tmp_path}/jobs"]
-    words += ["run.executor.ntasks_per_node=1", "run.executor.account=root", "run.detach=true"]
-    nemorun(name, tmp_path, own_home, *words, **slurm.environ)
+    words = ["nodes=2", "ntasks_per_node=1", "account=root"]
+    options = [f"run.executor.{word}" for word in words]
+    nemorun(name, tmp_path, own_home, "run.executor=fleming_slurm", *options, "run.detach=true", **slurm.environ)
     job = slurm.call("squeue", "--noheader", "--format=%i").split()[0]
-    logs = list((tmp_path / "jobs").rglob("*.out"))
-    assert slurm.wait(job, limit_s=600) == "COMPLETED", [log.read_text() for log in logs]
+    ended = slurm.wait(job, limit_s=600)
+    assert ended == "COMPLETED", [log.read_text() for log in own_home.rglob("*.out")]
     same_run(tmp_path / name, expected)
