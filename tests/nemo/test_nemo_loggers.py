@@ -1,6 +1,9 @@
 """The loggers of an exp_manager block, with the real libraries."""
 
+import ast
+import importlib.util
 import json
+from pathlib import Path
 
 import fiddle
 import pytest
@@ -54,11 +57,10 @@ def test_a_run_is_not_begun_twice(run, tmp_path, capsys):
 
 
 def test_the_fields_are_those_of_nemo():
-    """Where nemo-toolkit's own class can be imported (it asks for einops)."""
-    pytest.importorskip("einops")
-    from nemo.utils.exp_manager import ExpManagerConfig
-
-    theirs, ours = ExpManagerConfig(), ExpManager()
-    for name, value in vars(ours).items():
-        assert hasattr(theirs, name), name
-        assert value == getattr(theirs, name) or not value, name
+    """Read in its source: importing it asks for what speech recognition needs."""
+    source = Path(importlib.util.find_spec("nemo").origin).parent / "utils" / "exp_manager.py"
+    classes = {n.name: n for n in ast.parse(source.read_text()).body if isinstance(n, ast.ClassDef)}
+    fields = {f.target.id: f.value for f in classes["ExpManagerConfig"].body if isinstance(f, ast.AnnAssign)}
+    for name, value in vars(ExpManager()).items():
+        theirs = fields[name].value if isinstance(fields[name], ast.Constant) else None
+        assert value == theirs or (not value and not theirs), name
