@@ -1,10 +1,10 @@
 """Bytes per second of a weight transfer on CPU, as a share of a plain gloo broadcast of the same bytes in the same run.
 
 The tensors of Qwen2.5-7B in bf16, every width divided by `--shrink`, cut over two trainer processes; a receiving
-process runs the worker extension's own loop and copies every tensor into a model of its own.  A transfer is timed from
-the first control request to the last answer: gathering, packing, checksums on both sides, broadcast, unpacking.  The
-plain broadcast sends flat buffers of the same sizes through the same group and does nothing with them.  Rounds
-alternate, so that a busy machine slows both.
+process runs the worker extension's own loop, up to the tensors that vLLM's loaders would copy from.  A transfer is
+timed from the first control request to the last answer: gathering, packing, checksums on both sides, broadcast,
+unpacking.  The plain broadcast sends flat buffers of the same sizes through the same group and does nothing with them.
+Rounds alternate, so that a busy machine slows both.
 
     python benchmarks/weight_transfer.py --layout tp2
     python benchmarks/weight_transfer.py --layout pp2
@@ -30,6 +30,8 @@ import torch
 
 from fleming_nemo.config.presets import ARCHS, ArchShape
 from fleming_nemo.config.schema import ModelConfig, ParallelConfig
+from fleming_nemo.rollout.vllm.address import Address
+from fleming_nemo.rollout.vllm.server import Server
 
 LAYOUTS = {"tp2": {"tp": 2}, "pp2": {"pp": 2}}
 MIB = 1 << 20
@@ -52,7 +54,7 @@ def main() -> None:
     parser.add_argument("--layout", choices=LAYOUTS, default="tp2", help="of the trainer (default: %(default)s)")
     parser.add_argument("--backend", choices=("gloo", "ipc"), default="gloo", help="(default: %(default)s)")
     parser.add_argument("--shrink", type=int, default=4, help="divides every width (default: %(default)s)")
-    parser.add_argument("--bucket-mib", type=int, default=64, help="largest bucket (default: %(default)s)")
+    parser.add_argument("--bucket-mib", type=int, default=32, help="largest bucket (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=7, help="of each, alternating (default: %(default)s)")
     parser.add_argument("--port", type=int, default=29517, help="of the trainer's group (default: %(default)s)")
     args = parser.parse_args()
@@ -114,9 +116,7 @@ def trainer(rank: int, settings: Settings, pipe: Connection | None, results: Any
 
     networks = gpt.build(settings.shape, ModelConfig(arch="qwen2.5-7b", precision="bf16"), parallel)
     policy: Any = SimpleNamespace(networks=networks, shape=settings.shape)
-    server: Any = SimpleNamespace(
-        name="receiver", address=SimpleNamespace(url="http://127.0.0.1:1", world=1), incarnation=1, version=None
-    )
+    server = Server("receiver", Address("http://127.0.0.1:1"))
     pool: Any = PipePool(pipe) if pipe is not None else None
     before = memory("VmRSS")
     transfer = Transfer(policy, settings.backend, settings.bucket_bytes)
@@ -162,21 +162,18 @@ def receiver(pipe: Connection) -> None:
     from fleming_nemo.rollout.vllm.worker.fleming_transfer.channel import Meeting
     from fleming_nemo.rollout.vllm.worker.fleming_transfer.receiver import Receiver
 
-    held: dict[str, torch.Tensor] = {}
     end = Receiver(torch.device("cpu"))
-
-    def load(tensors: list[tuple[str, torch.Tensor]]) -> None:
-        for name, tensor in tensors:
-            if name in held:
-                held[name].copy_(tensor)
-            else:
-                held[name] = tensor.clone()
-
     nothing = SimpleNamespace(
-        start=lambda: None, transfer=lambda update: end.receive(load), finish=lambda: None, undo=lambda: None
+        start=lambda: None,
+        transfer=lambda update: end.receive(lambda tensors: None),
+        finish=lambda: None,
+        undo=lambda: None,
     )
     while True:
-        path, body = pipe.recv()
+        try:
+            path, body = pipe.recv()
+        except EOFError:
+            return
         answer: Any = {}
         if path == "/init_weight_transfer_engine":
             end.join(Meeting(**body["init_info"]["meeting"]), body["init_info"]["rank_offset"])

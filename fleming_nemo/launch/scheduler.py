@@ -64,7 +64,7 @@ def job(job_id: str, limit_s: float = LIMIT_S) -> Job | None:
     said = ask("scontrol", "show", "job", "-o", job_id, limit_s=limit_s)
     if not said or "JobState=" not in said:
         return None
-    values = dict(re.findall(r"(\S+?)=(\S*)", said.splitlines()[-1]))
+    values = dict(re.findall(r"(\S+?)=(\S*)", said.splitlines()[0]))  # of a heterogeneous job the first component
     return Job(
         state=values["JobState"],
         reason=values.get("Reason", ""),

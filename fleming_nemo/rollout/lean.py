@@ -97,6 +97,7 @@ class LeanDecoder:
         self._hidden_PK = None if bool(valid_PK.all()) else torch.where(valid_PK, 0.0, -torch.inf)
         room = (len(prompt_A), self._groups, _FIRST, self._d)
         self._own = [tuple(x.new_empty(room) for x in pair) for pair in pairs]
+        self._rotations(_FIRST)
         self._place(prompt_A)
 
     def _place(self, prompt_A: np.ndarray) -> None:
@@ -124,7 +125,8 @@ class LeanDecoder:
         """Logits [A, V] after one more token of each sequence, gathered over the tensor-parallel ranks."""
         if self._length == self._own[0][0].size(2):
             self._own = [tuple(torch.cat([x, torch.empty_like(x)], 2) for x in pair) for pair in self._own]
-        cos, sin = self._rotation()
+            self._rotations(2 * self._length)
+        cos, sin = self._cos[self._length], self._sin[self._length]
         x_AH = self._network.embedding.word_embeddings(token_A)
         for number, layer in enumerate(self._layers):
             out_AH = F.linear(self._attention(number, layer, self._normed(x_AH, layer.norm_H), cos, sin), layer.proj)
@@ -138,13 +140,13 @@ class LeanDecoder:
         logits_AV = F.linear(x_AH, head)
         return logits_AV if self._tp == 1 else tensor_parallel.gather_from_tensor_model_parallel_region(logits_AV)
 
-    def _rotation(self) -> tuple[Tensor, Tensor]:
-        """Cosines and sines [r + 1, d / 2] of this position; those of the queries carry the softmax's scale."""
-        position = self._width + self._length
-        angle_d = self._network.rotary_pos_emb(position + 1)[position, 0, 0, : self._d // 2]
+    def _rotations(self, room: int) -> None:
+        """Cosines and sines [R, r + 1, d / 2] of the first positions; for queries times the scale of the softmax."""
+        angles_Rd = self._network.rotary_pos_emb(self._width + room)[self._width :, 0, 0, : self._d // 2]
         scale = torch.full((self._r + 1, 1), self._d**-0.5)
         scale[-1] = 1
-        return angle_d.cos() * scale, angle_d.sin() * scale
+        dtype = self._own[0][0].dtype
+        self._cos, self._sin = ((x[:, None] * scale).to(dtype) for x in (angles_Rd.cos(), angles_Rd.sin()))
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
         """Root-mean-square norm over the last dimension, in fp32."""
@@ -165,7 +167,6 @@ class LeanDecoder:
         if layer.qk_norm_hd is not None:
             raw = self._normed(raw, layer.qk_norm_hd)
         a, b = raw[..., :half], raw[..., half:]
-        cos, sin = cos.to(raw.dtype), sin.to(raw.dtype)
         turned = torch.cat([(a * cos).addcmul_(b, sin, value=-1), (b * cos).addcmul_(a, sin)], -1)
         query = turned[:, :, :r]
         keys, values = self._own[number]

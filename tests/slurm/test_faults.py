@@ -114,14 +114,19 @@ def sick_node(slurm, folder):
     return Run(slurm, folder, "sick", PREFLIGHT=1, STEP_S=0, PATH=f"{programs}:$PATH").ends()
 
 
-def preempted_and_then_a_lost_node(slurm, folder):
+def on_the_last_nodes(slurm, folder):
+    """One after the other: the second takes whole nodes, and the third kills one."""
+    return sick_node(slurm, folder), preempted(slurm, folder), lost_node(slurm, folder)
+
+
+def preempted(slurm, folder):
     run = Run(slurm, folder, "preempted", "--partition=low", *LAST_NODES)
     run.reaches(3)
     command = ("--partition=high", *LAST_NODES, "--exclusive", f"--output={folder}/urgent.out", "--wrap=sleep 1")
     urgent = slurm.sbatch(*command)
     run.ends()
     assert slurm.wait(urgent) == "COMPLETED"
-    return run, lost_node(slurm, folder)
+    return run
 
 
 def lost_node(slurm, folder):
@@ -145,16 +150,11 @@ def early_signal(slurm, folder):
 
 
 def time_limit(slurm, folder):
+    """And two more jobs for the same run: one finds the first at work, one finds a finished run."""
     run = Run(slurm, folder, "limit", *FIRST_NODES, "--time=1", "--signal=B:USR1@10", STEP_S=1.6)
     run.waits_again()
     slurm.call("scontrol", "update", f"JobId={run.job}", "TimeLimit=60")
-    return run.ends()
-
-
-def submitted_twice(slurm, folder):
-    """The second job finds the first at work, and after its end a finished run."""
-    run = Run(slurm, folder, "twice", *FIRST_NODES)
-    run.reaches(3)
+    run.reaches(len(run.rows()) + 1)
     run.second, run.third = (folder / f"{name}.out" for name in ("second", "third"))
     assert slurm.wait(run.submit(run.second), limit_s=LIMIT_S) == "FAILED"
     run.ends()
@@ -198,11 +198,9 @@ def runs(slurm, tmp_path_factory):
     folder = tmp_path_factory.mktemp("faults")
     first = undisturbed(slurm, folder)  # it builds the data for all
     faults = (
-        sick_node,
-        preempted_and_then_a_lost_node,
+        on_the_last_nodes,
         time_limit,
         requeued_while_saving,
-        submitted_twice,
         early_signal,
         killed_rank,
         code_error,
@@ -210,10 +208,8 @@ def runs(slurm, tmp_path_factory):
     with ThreadPoolExecutor(max_workers=4) as pool:
         started = [pool.submit(fault, slurm, folder) for fault in faults]
         found = [run.result() for run in started]
-    sick, (preempted, node), *others = found
-    return {
-        run.folder.name: run for run in (first, sick, preempted, node, *others, restarted_controller(slurm, folder))
-    }
+    last = restarted_controller(slurm, folder)
+    return {run.folder.name: run for run in (first, *found[0], *found[1:], last)}
 
 
 @pytest.mark.parametrize(
@@ -226,7 +222,6 @@ def runs(slurm, tmp_path_factory):
         ("limit", "time limit"),
         ("requeued", "requeued"),
         ("killed", "killed rank"),
-        ("twice", None),
         ("controller", None),
     ],
 )
@@ -252,10 +247,10 @@ def test_a_node_that_is_not_fit_is_left_out(runs):
 
 
 def test_further_jobs_leave_a_run_alone(runs):
-    run = runs["twice"]
+    run = runs["limit"]
     assert f"{run.folder} is in use by job {run.job}; wait for it to end, or cancel it" in run.second.read_text()
     assert f"{run.folder} is finished; give another run_dir=... to run again" in run.third.read_text()
-    assert len(run.status()["attempts"]) == 1
+    assert {row["job"] for row in run.status()["attempts"]} == {run.job}
 
 
 def test_a_preempted_run_was_saved_where_it_was(runs):

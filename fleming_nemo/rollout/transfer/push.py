@@ -23,6 +23,7 @@ from fleming_nemo.rollout.transfer.control import Control
 from fleming_nemo.rollout.transfer.lead import Leader, Report
 from fleming_nemo.rollout.transfer.shards import Shards, command
 from fleming_nemo.rollout.transfer.sources import device_of
+from fleming_nemo.rollout.transfer.stream import DEPTH
 from fleming_nemo.rollout.vllm.worker.fleming_transfer.channel import BACKENDS
 from fleming_nemo.training.engine import Engine
 
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "Transfer"]
 
-BUCKET_BYTES = 64 << 20
-"""What is on its way at a time; three or four of them are all the memory that a transfer needs."""
+BUCKET_BYTES = 32 << 20
+"""Five or six of them are all the memory that a transfer needs on rank 0."""
 TIMEOUT_S = 120.0
 """A server that does nothing for this long, in a group whose every operation moves one bucket, is given up."""
 
@@ -66,7 +67,7 @@ class Transfer:
         if backend != "ipc" and device.type != ("cuda" if backend == "nccl" else "cpu"):
             raise UserError(f"the transfer backend {backend} does not send from a {device.type}; choose another")
         self._engine, self._timeout_s = engine, timeout_s
-        self.shards = Shards(networks, engine.shape, bucket_bytes, 4 if backend == "ipc" else 3, changes)
+        self.shards = Shards(networks, engine.shape, bucket_bytes, DEPTH + (backend == "ipc"), changes)
         if backend == "ipc" and not (self.shards.stream.shares or device.type == "cuda"):
             raise UserError("ipc needs all ranks of the trainer on one node with room in /dev/shm; use gloo")
         self._leader = Leader(self.shards, backend, device, timeout_s)

@@ -6,7 +6,8 @@ CPUs, they write straight into rank 0's buffers; elsewhere each sends rank 0 wha
 
 from __future__ import annotations
 
-import socket
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -14,11 +15,14 @@ import torch.distributed as dist
 from torch import Tensor
 
 from fleming_nemo.parallel import groups
-from fleming_nemo.parallel.agreement import everyone
-from fleming_nemo.rollout.transfer import sources
-from fleming_nemo.rollout.vllm.worker.fleming_transfer import shared
+from fleming_nemo.rollout.transfer import sharing, sources
 from fleming_nemo.rollout.vllm.worker.fleming_transfer.wire import ALIGNMENT, SEAL_BYTES, Plan
 from fleming_nemo.training import watchdog
+
+IN_FLIGHT = 3
+"""Buckets that are on their way to the servers at the same time."""
+DEPTH = IN_FLIGHT + 2
+"""Buffers: those on their way, one that is complete, and one that is being filled."""
 
 
 class Origin(Protocol):
@@ -68,16 +72,16 @@ class Stream:
         self._group = sources.small_group(self.holders)
         self._device = sources.device_of(networks)
         size = bucket_bytes + SEAL_BYTES + ALIGNMENT
-        self.buffers: list[Tensor] = []
-        self.descriptors: list[int] = []
-        self.shares = self._share(size, depth)
+        self.buffers, self.descriptors = sharing.share(self.holders, self._device, size, depth)
+        self.shares = bool(self.buffers) or not self.holds
         if not self.shares and groups.rank() == 0:
             self.buffers = [torch.empty(size, dtype=torch.uint8, device=self._device) for _ in range(depth)]
 
     def run(self, origin: Origin, plan: Plan, sink: Sink | None) -> None:
         """Fill all buckets; rank 0 gives them to `sink`, the others have none.  An error of it stops all ranks.
 
-        Three buffers: one is on its way, one is being sealed, one is being filled.
+        Nobody waits for the bucket that is being filled: ranks vote on it, and end the vote when they have filled the
+        next one.  So rank 0 knows that a bucket is complete, and the others that it has sent those of four before.
 
         Raises:
             Stopped: on the other ranks, where rank 0 has given up.
@@ -86,33 +90,41 @@ class Stream:
             return
         self._origin, self._plan = origin, plan
         problem: Exception | None = None
+        before = None
         count = len(plan.buckets)
-        for number in range(count + 1):
+        for number in range(count):
             watchdog.beat()
-            if number < count and problem is None:
+            if problem is None:
                 self._fill(number, self._bucket(number))
-            if self._stop(problem is not None):
+                if sink is not None and number >= IN_FLIGHT:
+                    problem = _attempt(partial(sink.drained, number - IN_FLIGHT))
+            vote = self._begin_vote(problem is not None)
+            if before is not None and self._end_vote(before):
+                self._end_vote(vote)
                 raise problem or Stopped
-            if sink is None:
-                continue
-            try:
-                if number < count:
-                    sink.seal(number, self._bucket(number))
-                if number:
-                    sink.drained(number - 1)
-                if number < count:
-                    sink.send(number, self._bucket(number))
-            except Exception as error:
-                problem = error
-        if self._stop(problem is not None):
+            if before is not None and problem is None:
+                problem = self._pass_on(number - 1, sink)
+            before = vote
+        if before is not None and self._end_vote(before):
             raise problem or Stopped
+        if count and problem is None:
+            problem = self._pass_on(count - 1, sink)
+        for number in range(max(0, count - IN_FLIGHT), count):
+            if sink is not None and problem is None:
+                problem = _attempt(partial(sink.drained, number))
+        if self._end_vote(self._begin_vote(problem is not None)):
+            raise problem or Stopped
+
+    def _pass_on(self, number: int, sink: Sink | None) -> Exception | None:
+        if sink is None:
+            return None
+        bucket = self._bucket(number)
+        return _attempt(partial(sink.seal, number, bucket)) or _attempt(partial(sink.send, number, bucket))
 
     def close(self) -> None:
         """Give the shared memory back."""
         self.buffers.clear()
-        for descriptor in self.descriptors:
-            shared.release(descriptor)
-        self.descriptors.clear()
+        sharing.release(self.descriptors)
 
     def _bucket(self, number: int) -> Tensor:
         size = self._plan.size(number)
@@ -151,33 +163,22 @@ class Stream:
     def _parts(self, number: int, bucket: Tensor, rank: int) -> list[Tensor]:
         return self._origin.regions(self._plan, number, bucket, rank)
 
-    def _stop(self, mine: bool) -> bool:
-        """Whether any holder wants to stop; all of them have come as far as this."""
-        vote = torch.tensor([int(mine)], dtype=torch.int32)
-        dist.all_reduce(vote, dist.ReduceOp.MAX, group=self._group)
+    def _begin_vote(self, stop: bool) -> tuple[Any, Tensor]:
+        """This rank has come as far as this, and wants to stop or to go on."""
+        vote = torch.tensor([int(stop)], dtype=torch.int32)
+        return dist.all_reduce(vote, dist.ReduceOp.MAX, group=self._group, async_op=True), vote
+
+    def _end_vote(self, begun: tuple[Any, Tensor]) -> bool:
+        """All holders have come as far; whether any of them wants to stop."""
+        work, vote = begun
+        work.wait()
         return bool(vote.item())
 
-    def _share(self, size: int, depth: int) -> bool:
-        """Map rank 0's buffers into every holder, where that can be done."""
-        told: list[str] | None = None
-        if groups.rank() == 0 and self._device.type == "cpu":
-            try:
-                for _ in range(depth):
-                    buffer, descriptor = shared.allocate(size)
-                    self.buffers.append(buffer)
-                    self.descriptors.append(descriptor)
-                told = [shared.path_of(descriptor) for descriptor in self.descriptors]
-            except OSError:  # /dev/shm is too small for a bucket
-                self.close()
-        offered = everyone((socket.gethostname(), told))
-        paths, host = offered[0][1], offered[0][0]
-        same = paths is not None and all(offered[rank][0] == host for rank in self.holders)
-        if same and self.holds and groups.rank():
-            try:
-                self.buffers = [shared.map_file(path, size) for path in paths or []]
-            except (OSError, RuntimeError):  # another container, or another user's view of /proc
-                self.buffers = []
-        mapped = all(everyone(not self.holds or (same and len(self.buffers) == depth)))
-        if not mapped:
-            self.close()
-        return mapped
+
+def _attempt(action: Callable[[], None]) -> Exception | None:
+    """What went wrong."""
+    try:
+        action()
+    except Exception as error:
+        return error
+    return None

@@ -24,15 +24,17 @@ LONG = [5 + n % 250 for n in range(200)]
 class RealServers:
     """One server; `file` is what `Pool.attach` of other processes reads."""
 
-    def __init__(self, arch: str, tp: int, chat: Any, folder: Path) -> None:
+    def __init__(
+        self, arch: str, tp: int, chat: Any, folder: Path, dtype: str = "float32", gpus: tuple[str, ...] = ()
+    ) -> None:
         self.arch = arch
-        model_folder.write(folder / "model", ARCHS[arch], "fp32", chat, "")
-        settings = ServerSettings(folder / "model", chat.size, "float32", MAX_LENGTH, max_sequences=8, tp=tp)
+        model_folder.write(folder / "model", ARCHS[arch], {"float32": "fp32"}.get(dtype, "bf16"), chat, "")
+        settings = ServerSettings(folder / "model", chat.size, dtype, MAX_LENGTH, max_sequences=8, tp=tp)
         key = folder / "key"
         make_key(key)
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
-        self.pool = Pool.start(settings, 1, folder / "logs", key_file=key)
+        self.pool = Pool.start(settings, 1, folder / "logs", gpus, key_file=key)
         self.call(self.pool.__aenter__())
         self.file = folder / "servers.json"
         listed = [{"url": server.address.url, "world": tp} for server in self.pool.servers]

@@ -48,7 +48,7 @@ def test_a_part_of_the_columns() -> None:
 
 def test_steps_out_of_the_tensor_are_refused() -> None:
     with pytest.raises(ValueError, match="do not fit"):
-        delta.apply(torch.tensor([3, 3], dtype=torch.uint8), torch.zeros(2), torch.zeros(6))
+        delta.apply(torch.tensor([3, 4], dtype=torch.uint8), torch.zeros(2), torch.zeros(6))
 
 
 def test_the_whole_is_checked_and_not_only_what_was_sent() -> None:

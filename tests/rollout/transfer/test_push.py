@@ -72,8 +72,8 @@ def check(name: str, found: dict[str, Any]) -> None:
     arch = (CASES | SLOW)[name][1]
     sizes = 4 * sum(n for n in map(_numel, work.hf_names.shapes(ARCHS[arch]).values()))
     assert first.bytes == second.bytes == sizes
-    # three or four buckets, and where messages are sent, one of them; or a piece of one tensor that is not contiguous
-    assert max(found["peaks"]) < 7 * work.BUCKET_BYTES < sizes
+    # five or six buckets, and where messages are sent, one of them; or a piece of one tensor that is not contiguous
+    assert max(found["peaks"]) < 8 * work.BUCKET_BYTES < sizes
 
 
 def _numel(shape: tuple[int, ...]) -> int:

@@ -115,22 +115,32 @@ class Channel:
             RuntimeError: a peer has gone (torch.distributed's own errors are of this class), or the trainer gave up.
             TimeoutError: it took longer than the group allows.
         """
-        begun = looked = time.monotonic()
-        pause = 1e-4
-        while not work.is_completed():
-            now = time.monotonic()
-            if now - begun > self.meeting.timeout_s:
+        limit = time.monotonic() + self.meeting.timeout_s
+        while not self._done(work):
+            if time.monotonic() > limit:
                 raise TimeoutError(f"no answer within {self.meeting.timeout_s:g} s")
             look()
-            if self.rank and now - looked > _LOOK_S:
-                looked = now
-                if self._store.check([self._ended]):
-                    raise RuntimeError("the trainer has ended this transfer")
-            time.sleep(pause)
-            pause = min(2 * pause, 2e-3)
-        work.wait()
+            if self.rank and self._store.check([self._ended]):
+                raise RuntimeError("the trainer has ended this transfer")
+
+    def _done(self, work: Any) -> bool:
+        """Wait a moment for it; its own error is raised."""
         if self.on_gpu:
+            until = time.monotonic() + _LOOK_S
+            while not work.is_completed() and time.monotonic() < until:
+                time.sleep(1e-4)
+            if not work.is_completed():
+                return False
+            work.wait()
             torch.cuda.current_stream(self.device).synchronize()
+            return True
+        try:
+            work.wait(datetime.timedelta(seconds=_LOOK_S))
+        except RuntimeError:
+            if work.is_completed():
+                raise
+            return False
+        return True
 
     def close(self) -> None:
         """Leave, the trainer for all. Never waits, even if operations are under way."""
