@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6, help="of a round, the first not counted (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="of each, alternating (default: %(default)s)")
     parser.add_argument("--pack-tokens", type=int, default=4096, help="budget of our forward passes")
-    parser.add_argument("--peer-batch", type=int, nargs="+", default=[16, 64], help="micro-batches of the peer")
+    parser.add_argument("--peer-batch", type=int, nargs="+", default=[8, 16, 32, 64], help="micro-batches of the peer")
     parser.add_argument("--threads", type=int, default=1, help="of either (default: %(default)s)")
     parser.add_argument("--ours", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -66,7 +66,7 @@ def grpo(curriculum: str) -> RunConfig:
             curriculum=curriculum,
             mix=[1, 2] if mined else [1, 1],
             mining_rollouts=4,
-            wrong_at=0.25,  # of four rollouts at most one is right; from two on the question counts as right
+            pass_rates=[0.25, 0.5],  # of four rollouts at most one is right; from two on the question counts as right
         ),
         eval=EVAL,
     )

@@ -15,9 +15,9 @@
 #|
 #|   slurm/data_prep.sh [--tiny] [options of sbatch] [name=value ...]
 #|
-#|   questions   build_kg.py and build_rods.py on all cores of a node
-#|   chains      distill_cot.py, one task of the array for each shard of the questions
-#|   corpus      the shards joined, and build_indexed.py; then OUT/DONE
+#|   questions   build_kg.py and build_rods.py, a worker for each of --cpus-per-task; in OUT/rods
+#|   chains      distill_cot.py, one task of the array for each shard of the questions; in OUT/cot
+#|   corpus      the shards joined, and build_indexed.py; in OUT with the questions of each split, then OUT/DONE
 #|
 #| It runs on the login node and prints the id of the last job. Each link goes on where it was, and a failed one cancels
 #| those after it. --tiny makes 144 questions. The names, with their values if not given:
@@ -57,23 +57,25 @@ read -ra teacher <<<"${is[teacher]}"
 
 questions() {
   if [ ${#TINY[@]} -gt 0 ]; then
-    prepare build_rods --out "$out" --sft 96 --rl 24 --heldout 24 --diseases 16
+    prepare build_rods --out "$out/rods" --sft 96 --rl 24 --heldout 24 --diseases 16
     return
   fi
   [ -f "${is[graph]}/manifest.json" ] || prepare build_kg --out "${is[graph]}"
-  prepare build_rods --out "$out" --items "${is[items]}" --graph "${is[graph]}" --workers "$SLURM_CPUS_ON_NODE" "${rods[@]}"
+  prepare build_rods --out "$out/rods" --items "${is[items]}" --graph "${is[graph]}" --workers "$SLURM_CPUS_PER_TASK" \
+    "${rods[@]}"
 }
 
 chains() { distil --shard "$SLURM_ARRAY_TASK_ID/${is[shards]}"; }
 
 corpus() {
   distil --join "${is[shards]}"
+  cp "$out"/rods/items_*.jsonl "$out/rods/funnel.json" "$out"
   prepare build_indexed --items "$out/items_sft.jsonl" --chains "$out/cot/cot.jsonl" --tokenizer "${is[tokenizer]}" \
-    --pack "${is[pack]}" --workers "$SLURM_CPUS_ON_NODE" --out "$out"
+    --pack "${is[pack]}" --workers "$SLURM_CPUS_PER_TASK" --out "$out"
   cp "$out/manifest.json" "$out/.DONE" && mv "$out/.DONE" "$out/DONE"
 }
 
-distil() { prepare distill_cot --items "$out/items_sft.jsonl" --out "$out/cot" "${teacher[@]}" "$@"; }
+distil() { prepare distill_cot --items "$out/rods/items_sft.jsonl" --out "$out/cot" "${teacher[@]}" "$@"; }
 prepare() { alone "$PYTHON" "$ROOT/data_prep/$1.py" "${@:2}"; }
 
 if [ -n "$LINK" ]; then

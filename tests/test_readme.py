@@ -18,6 +18,7 @@ COMMANDS = [
     if line
 ]
 CHAIN = "tests/launch/test_chain_to_training.py"
+SUBMITTED = "tests/slurm/test_submission.py"
 # Where else a command runs, or what stands for it here.
 ELSEWHERE = {
     "make test": "this is it",
@@ -32,6 +33,11 @@ ELSEWHERE = {
     "fleming drift-check runs/grpo_stage1_7b": "tests/launch/test_grpo_recipes.py::test_the_drift_of_a_run",
     "fleming export runs/sft_7b --step 800": "tests/training/test_export.py::test_the_command",
     "sbatch slurm/grpo_stage2.sh --tiny": "tests/slurm/test_jobs.py::test_stage_2_trains_over_two_nodes",
+    "fleming submit recipes/sft_7b.py --sweep seed=1..5 --sweep optim.lr=5e-6,1e-5 run_dir=runs/lr": SUBMITTED,
+    "fleming compare runs/lr": SUBMITTED,
+    "fleming submit --chain recipes/sft_7b.py recipes/grpo_stage1_7b.py recipes/grpo_stage2_7b.py run_dir=runs/all": (
+        SUBMITTED
+    ),
     "fleming report runs/demo": "with the command that makes runs/demo",
 }
 QUICKER = {"make demo": "make demo ARGS='--quick'"}

@@ -1,5 +1,6 @@
 """Small models, configs and samples for tests of the training engine."""
 
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 
 from fleming_nemo.config.presets import ARCHS
 from fleming_nemo.config.schema import ModelConfig, OptimConfig, ParallelConfig, RunConfig, TrainConfig
+from fleming_nemo.data import families
 from fleming_nemo.data.batch import MicroBatch, Sample, micro_batches
 from fleming_nemo.grpo import objectives
 from fleming_nemo.grpo.loss import policy_loss
@@ -78,6 +80,27 @@ def samples(count: int = 8, seed: int = 0) -> list[Sample]:
     return made
 
 
+def answers(count: int = 8, seed: int = 0) -> list[Sample]:
+    """Four responses to each of some questions, of different length, one of all cut off and so not trained."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for n in range(count):
+        if n % 4 == 0:
+            prompt = rng.integers(0, NUM_TOKENS, int(rng.integers(1, SEQ_LENGTH // 2)))
+        own = int(rng.integers(1, SEQ_LENGTH - len(prompt) + 1))
+        trained = n != 1
+        made.append(
+            Sample(
+                tokens=np.concatenate([prompt, rng.integers(0, NUM_TOKENS, own)]),
+                mask=(np.arange(len(prompt) + own) >= len(prompt)) * np.uint8(trained),
+                weight=0.03 * float(rng.normal()),
+                logprobs=rng.normal(-6, 0.2, own * trained).astype(np.float32),
+                prompt=len(prompt),
+            )
+        )
+    return made
+
+
 def lopsided_samples() -> list[Sample]:
     """Every second sequence is trained, and of it the last quarter: the others of two ranks have nothing to train."""
     rng = np.random.default_rng(3)
@@ -91,8 +114,10 @@ def lopsided_samples() -> list[Sample]:
 
 
 def batches(cfg: RunConfig, of: list[Sample]) -> list[MicroBatch]:
-    """This rank's micro-batches of the samples of a global batch."""
-    return micro_batches([len(s.tokens) for s in of], of.__getitem__, cfg, pad_id=0)
+    """This rank's micro-batches of the samples of a global batch; those of `answers` share prompts in a pack."""
+    questions = [list(group) for _, group in groupby(of, key=lambda s: s.tokens[: s.prompt].tolist())]
+    alike = families.of_questions([[s.prompt for s in group] for group in questions]) if of[0].prompt else []
+    return micro_batches([len(s.tokens) for s in of], of.__getitem__, cfg, pad_id=0, alike=alike)
 
 
 def objective_of(kind: str) -> Objective:
@@ -107,5 +132,5 @@ def grpo_objective(name: str = "paper", temperature: float = 0.7, num_tokens: in
 
 def train(made: Engine, kind: str, steps: range = range(3), count: int = 8) -> list[dict[str, float]]:
     """Metrics of some optimizer steps, each on `count` samples of its own."""
-    loss = objective_of(kind)
-    return [made.train_step(batches(made.cfg, samples(count, step)), loss, made.cfg.optim.lr) for step in steps]
+    loss, of = objective_of(kind), samples if kind == "sft" else answers
+    return [made.train_step(batches(made.cfg, of(count, step)), loss, made.cfg.optim.lr) for step in steps]

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from fleming_nemo.cli import compare, doctor, drift_check, export, logs, plan, report, status, submit
+from fleming_nemo.cli import compare, doctor, drift_check, export, import_config, logs, plan, report, status, submit
 from fleming_nemo.launch.main import exit_with, recipe_main
 from fleming_nemo.launch.resolve import load_recipe
 
-_VERBS = (submit, status, logs, compare, doctor, plan, drift_check, report, export)
+_VERBS = (submit, status, logs, compare, doctor, plan, drift_check, report, export, import_config)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

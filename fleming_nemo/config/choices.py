@@ -17,6 +17,7 @@ DECAYS = ("cosine", "linear", "wsd", "constant")
 CURRICULA = ("easy_moderate", "mined")
 SWITCHES = ("steps", "plateau")
 OBJECTIVES = ("paper", "grpo", "dr_grpo", "dapo", "gspo", "cispo")
+ENGINES = ("trainer", "vllm", "vllm-fp8")
 CORRECTIONS = ("auto", "none", "token", "sequence")
 
 
@@ -28,6 +29,7 @@ def check_choices(cfg: RunConfig) -> None:
     _one_of("model.fp8_recipe", cfg.model.fp8_recipe, FP8_RECIPES)
     _one_of("optim.decay", cfg.optim.decay, DECAYS)
     _one_of("data.synthesis", cfg.data.synthesis, (NONE, *SYNTHESES))
+    _one_of("rollout.engine", cfg.rollout.engine, ENGINES)
     _one_of("grpo.curriculum", cfg.grpo.curriculum, CURRICULA)
     _one_of("grpo.switch", cfg.grpo.switch, SWITCHES)
     _one_of("grpo.objective", cfg.grpo.objective, OBJECTIVES)

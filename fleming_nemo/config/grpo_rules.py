@@ -11,10 +11,10 @@ def check_grpo(cfg: RunConfig) -> None:
     grpo = cfg.grpo
     if len(grpo.mix) != 2 or min(grpo.mix) < 0 or sum(grpo.mix) == 0:
         raise UserError(f"grpo.mix is {grpo.mix}; give two shares, for example [1,2]")
-    if not 0 <= grpo.wrong_at < grpo.right_at <= 1:
+    if len(grpo.pass_rates) != 2 or not 0 <= grpo.pass_rates[0] < grpo.pass_rates[1] <= 1:
         raise UserError(
-            f"grpo.wrong_at is {grpo.wrong_at} and grpo.right_at is {grpo.right_at}; they are pass rates with "
-            "0 <= wrong_at < right_at <= 1"
+            f"grpo.pass_rates is {grpo.pass_rates}; give the rates up to which an item is wrong and from which on it "
+            "is right, for example [0.125,0.5]"
         )
     if cfg.task == "mine" and grpo.curriculum != "mined":
         raise UserError("only a stage 2 mines; give a recipe with grpo.curriculum=mined, such as grpo_stage2_7b.py")
@@ -27,7 +27,9 @@ def check_grpo(cfg: RunConfig) -> None:
         )
     if cfg.rollout.replay and (grpo.remine_every or cfg.eval.every):
         name = "grpo.remine_every" if grpo.remine_every else "eval.every"
-        raise UserError(f"rollout.replay trains without an engine, and {name} asks for one; set {name}=0")
+        raise UserError(
+            f"a recorded run (rollout.record) is trained on without an engine, and {name} asks for one; set {name}=0"
+        )
     if grpo.dual_clip and (grpo.dual_clip <= 1 or grpo.objective in ("paper", "cispo")):
         raise UserError(
             f"grpo.dual_clip is {grpo.dual_clip} with grpo.objective={grpo.objective}; it must be above 1 (usual: 3), "

@@ -87,6 +87,8 @@ def tiny(cfg: RunConfig) -> RunConfig:
     cfg.train.save_every = 2 if grpo else 4
     cfg.rollout.max_response = min(cfg.rollout.max_response, 48)
     cfg.rollout.decode_batch = 32
+    # servers take longer to start than all of this
+    cfg.rollout.engine, cfg.rollout.tp, cfg.rollout.staleness = "trainer", 1, 0
     cfg.grpo.prompts_per_step = 6
     cfg.grpo.rollouts_per_prompt = 4
     cfg.grpo.mining_rollouts = 2

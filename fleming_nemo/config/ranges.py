@@ -30,6 +30,8 @@ def check_numbers(cfg: RunConfig) -> None:
         ("train.keep_checkpoints", cfg.train.keep_checkpoints, 1),
         ("rollout.max_response", cfg.rollout.max_response, 1),
         ("rollout.decode_batch", cfg.rollout.decode_batch, 1),
+        ("rollout.tp", cfg.rollout.tp, 1),
+        ("rollout.staleness", cfg.rollout.staleness, 0),
         ("grpo.prompts_per_step", cfg.grpo.prompts_per_step, 1),
         # A group of one has no mean to compare with: every advantage would be 0.
         ("grpo.rollouts_per_prompt", cfg.grpo.rollouts_per_prompt, 2),

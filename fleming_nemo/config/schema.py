@@ -108,10 +108,26 @@ class RolloutConfig:
     """Longest response in tokens; longer ones count as truncated."""
     decode_batch: int = 256
     """Sequences decoded together by one model replica."""
-    record: bool = False
-    """Keep the rollouts of every step in RUN/bank, for `replay`; otherwise those of a checkpoint are dropped."""
-    replay: str = ""
-    """Run directory of a recorded run: train on its rollouts, without an engine and under any layout."""
+    record: str = ""
+    """`keep` = keep the rollouts of every step in RUN/bank, else those of a checkpoint are dropped; or the run
+    directory of a run that kept them: train on its rollouts, without an engine and under any layout."""
+    engine: str = "trainer"
+    """`trainer` = sample from the training weights in place; `vllm` = vLLM servers, which get the weights after every
+    step; `vllm-fp8` = the same, computing in fp8."""
+    tp: int = 1
+    """Tensor-parallel size of a vLLM server."""
+    staleness: int = 0
+    """1 = vLLM generates the next batch while this one is trained on; its weights are then one step old at most."""
+
+    @property
+    def keep(self) -> bool:
+        """Whether the rollouts of every step are kept."""
+        return self.record == "keep"
+
+    @property
+    def replay(self) -> str:
+        """Run directory of the recorded run that is trained on; empty where an engine samples."""
+        return "" if self.keep else self.record
 
 
 @dataclass
@@ -128,7 +144,7 @@ class GRPOConfig:
     """Responses cut off at `rollout.max_response` teach nothing: their length is no part of the reward."""
     correction: str = "auto"
     """Weights against the rollout engine's other log-probabilities: `token` (truncated importance sampling),
-    `sequence` (mask), `none`; `auto` = `token` where the engine is not the trainer itself."""
+    `sequence` (mask), `none`; `auto` = `token` for vLLM, none where the trainer itself samples."""
     max_mismatch: float = 0.02
     """Stop when KL(rollout engine || trainer) per token stays above this for three steps."""
     prompts_per_step: int = 256
@@ -141,10 +157,8 @@ class GRPOConfig:
     """Easy:Moderate in stage 1, Right:Wrong in stage 2 (paper: 1:1 and 1:2)."""
     mining_rollouts: int = 8
     """Rollouts per item when the previous stage's policy is run over the whole pool."""
-    right_at: float = 0.5
-    """Mining: an item is right at this pass rate or above."""
-    wrong_at: float = 0.125
-    """Mining: an item is wrong at this pass rate or below."""
+    pass_rates: list[float] = field(default_factory=lambda: [0.125, 0.5])
+    """Mining: an item is wrong up to the first of these pass rates, right from the second on, and left out between."""
     remine_every: int = 0
     """Steps of stage 2 after which the pool is mined again with the policy of that moment; 0 = only at the start."""
     quarantine: bool = True

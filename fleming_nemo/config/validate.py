@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from fleming_nemo.config.choices import FP8_MULTIPLES, check_choices
+from fleming_nemo.config.engine_rules import can_generate, check_engine
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.grpo_rules import check_grpo
 from fleming_nemo.config.presets import ARCHS, ArchShape
 from fleming_nemo.config.ranges import check_numbers
 from fleming_nemo.config.schema import RunConfig
+
+__all__ = ["can_generate", "data_parallel_size", "model_parallel_size", "pack_multiple", "validate"]
 
 
 def validate(cfg: RunConfig, world_size: int) -> None:
@@ -19,8 +22,7 @@ def validate(cfg: RunConfig, world_size: int) -> None:
     check_numbers(cfg)
     _check_model_split(cfg, ARCHS[cfg.model.arch])
     _check_batch(cfg, data_parallel_size(cfg, world_size))
-    if cfg.task != "sft" and not (cfg.task == "grpo" and cfg.rollout.replay):
-        _check_generation(cfg)
+    check_engine(cfg)
     if cfg.task in ("grpo", "mine"):
         check_grpo(cfg)
 
@@ -151,17 +153,6 @@ def _check_batch(cfg: RunConfig, dp: int) -> None:
             f"grpo.prompts_per_step is {prompts}, which is not a multiple of grpo.updates_per_batch * data-parallel "
             f"size = {parts}; choose {_round_up(prompts, parts)}"
         )
-
-
-def can_generate(cfg: RunConfig) -> bool:
-    """Whether the training layout can also sample; SFT trains under any layout and evaluates only where it can."""
-    return cfg.parallel.pp == cfg.parallel.cp == 1 and cfg.model.precision != "fp8"
-
-
-def _check_generation(cfg: RunConfig) -> None:
-    for name, size in (("pp", cfg.parallel.pp), ("cp", cfg.parallel.cp)):
-        if size > 1:
-            raise UserError(f"parallel.{name} is {size}, but in-process generation needs pp=1 and cp=1; use tp and dp")
 
 
 def _divisors(number: int) -> str:

@@ -1,8 +1,9 @@
 """Micro-batches: the sequences of a global batch as tensors, this data- and context-parallel rank's share of them.
 
 Shapes: B rows, T positions (of this context-parallel rank), S sequences.  Padded, every sequence is a row of its own;
-packed, there is one row with the sequences one after the other.  Position t of `tokens_BT` predicts `targets_BT[t]`,
-the token after it; `mask_BT` is 1 where that prediction counts.
+packed, there is one row with the sequences one after the other, those of one question behind one copy of their prompt
+(`parallel.shared_prompts`).  Position t of `tokens_BT` predicts `targets_BT[t]`, the token after it; `mask_BT` is 1
+where that prediction counts.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.config.validate import pack_multiple
 from fleming_nemo.data import packing
+from fleming_nemo.data.families import Alike, cut
 from fleming_nemo.parallel import groups
+from fleming_nemo.parallel.shared_prompts import Family, SharedPrompts
 
 from megatron.core.packed_seq_params import PackedSeqParams  # isort: skip
 
@@ -57,6 +60,8 @@ class Sample:
     weight: float = 1.0
     logprobs: np.ndarray | None = None
     """Rollout log-probability of each token with mask 1, in order."""
+    prompt: int = 0
+    """Leading tokens that it was asked with (GRPO); none of them is trained."""
 
 
 def micro_batches(
@@ -65,6 +70,7 @@ def micro_batches(
     cfg: RunConfig,
     pad_id: int,
     known: Sequence[packing.Pack] = (),
+    alike: Sequence[Alike] = (),
 ) -> list[MicroBatch]:
     """This rank's micro-batches of a global batch.
 
@@ -73,33 +79,60 @@ def micro_batches(
         read: the sequence of an index into `lengths`; asked only for this rank's.
         pad_id: any token id; what is computed on it counts nowhere.
         known: a packing of the sequences that a corpus stores; see `packing.plan`.
+        alike: all sequences, by what they begin with.  Used in packs where attention goes sequence by sequence: on a
+            CPU, without context parallelism.  Elsewhere every sequence keeps a prompt of its own.
 
     Raises:
         UserError: a sequence is longer than `train.seq_length`.
     """
     check_length(max(lengths), cfg.train.seq_length)
     layout = groups.current()
+    if not cfg.train.pack_tokens:
+        return _padded(lengths, read, cfg, pad_id, layout)
     multiple = pack_multiple(cfg)
-    if cfg.train.pack_tokens:
-        aligned = [_round_up(n, _alignment(layout)) for n in lengths]
-        group = layout.pp if cfg.parallel.vp > 1 else 1
-        dealt = packing.plan(aligned, cfg.train.pack_tokens, layout.dp, group, known)
-        sizes = [[max(multiple, _round_up(sum(aligned[i] for i in pack), multiple)) for pack in r] for r in dealt]
+    if alike and shares_prompts(layout):
+        families = cut(alike, lengths, cfg.train.pack_tokens, layout.dp)
+        aligned, known = [family.tokens(lengths) for family in families], ()
     else:
-        dealt = _rows(lengths, cfg.train.micro_batch, layout.dp)
-        sizes = [[_round_up(max(lengths[i] for i in rows), multiple) for rows in r] for r in dealt]
-    if layout.pp > 1:  # the stages of a pipeline agree on one shape beforehand
-        largest = max(map(max, sizes))
-        sizes = [[largest] * len(r) for r in sizes]
-    collate = _pack if cfg.train.pack_tokens else _pad
-    mine = zip(dealt[layout.dp_rank], sizes[layout.dp_rank], strict=True)
-    return [collate([read(i) for i in part], size, pad_id, layout) for part, size in mine]
+        families, aligned = [], [_round_up(n, _alignment(layout)) for n in lengths]
+    group = layout.pp if cfg.parallel.vp > 1 else 1
+    dealt = packing.plan(aligned, cfg.train.pack_tokens, layout.dp, group, known)
+    sizes = [[max(multiple, _round_up(sum(aligned[i] for i in pack), multiple)) for pack in r] for r in dealt]
+    made = []
+    for part, size in zip(dealt[layout.dp_rank], _of_stages(sizes, layout)[layout.dp_rank], strict=True):
+        if families:
+            made.append(_pack_families([families[n] for n in part], read, size, pad_id, layout))
+        else:
+            made.append(_pack([read(i) for i in part], size, pad_id, layout))
+    return made
+
+
+def shares_prompts(layout: groups.Layout) -> bool:
+    """Whether responses to one question can share their prompt in a pack."""
+    return layout.cp == 1 and groups.device().type == "cpu"
 
 
 def check_length(longest: int, seq_length: int) -> None:
     """Raise a UserError where the longest sequence of a run (in tokens) does not fit: nothing is ever cut."""
     if longest > seq_length:
         raise UserError(f"a sequence has {longest} tokens; train.seq_length={seq_length} is too short for it")
+
+
+def _padded(
+    lengths: Sequence[int], read: Callable[[int], Sample], cfg: RunConfig, pad_id: int, layout: groups.Layout
+) -> list[MicroBatch]:
+    dealt = _rows(lengths, cfg.train.micro_batch, layout.dp)
+    sizes = [[_round_up(max(lengths[i] for i in rows), pack_multiple(cfg)) for rows in r] for r in dealt]
+    mine = zip(dealt[layout.dp_rank], _of_stages(sizes, layout)[layout.dp_rank], strict=True)
+    return [_pad([read(i) for i in part], size, pad_id, layout) for part, size in mine]
+
+
+def _of_stages(sizes: list[list[int]], layout: groups.Layout) -> list[list[int]]:
+    """The stages of a pipeline agree on one shape beforehand."""
+    if layout.pp == 1:
+        return sizes
+    largest = max(map(max, sizes))
+    return [[largest] * len(r) for r in sizes]
 
 
 def _rows(lengths: Sequence[int], micro_batch: int, ranks: int) -> list[list[list[int]]]:
@@ -128,6 +161,35 @@ def _pack(samples: list[Sample], size: int, pad_id: int, layout: groups.Layout) 
     )
     columns = [np.concatenate(column)[None] for column in zip(*rows, strict=True)]
     return _micro_batch(samples, columns, packed)
+
+
+def _pack_families(
+    families: list[Alike], read: Callable[[int], Sample], size: int, pad_id: int, layout: groups.Layout
+) -> MicroBatch:
+    samples: list[Sample] = []
+    rows: list[list[np.ndarray]] = []
+    packed: list[Family] = []
+    for family in families:
+        for number, sample in enumerate(map(read, family.members)):
+            row = _row(sample, len(samples), len(sample.tokens), pad_id, layout)
+            rows += [[x[: family.prefix] for x in row]] if number == 0 else []
+            rows.append([x[family.prefix :] for x in row])
+            samples.append(sample)
+        packed.append(
+            Family(family.prefix, tuple(len(s.tokens) - family.prefix for s in samples[-len(family.members) :]))
+        )
+    if rest := size - sum(family.tokens for family in packed):  # a sequence of padding, which nobody else attends to
+        rows.append(_row(Sample(np.full(rest, pad_id), np.zeros(rest)), 0, rest, pad_id, layout))
+        packed.append(Family(0, (rest,)))
+    columns = [np.concatenate(column)[None] for column in zip(*rows, strict=True)]
+    positions_T = torch.from_numpy(columns[1][0]).to(groups.device())
+    ends = torch.tensor([0, size], dtype=torch.int32, device=groups.device())
+    longest = int(positions_T.max()) + 1
+    shared = SharedPrompts(
+        qkv_format="thd", cu_seqlens_q=ends, cu_seqlens_kv=ends, max_seqlen_q=longest, max_seqlen_kv=longest,
+        families=tuple(packed), positions_T=positions_T,
+    )  # fmt: skip
+    return _micro_batch(samples, columns, shared)
 
 
 def _row(sample: Sample, number: int, length: int, pad_id: int, layout: groups.Layout) -> list[np.ndarray]:

@@ -20,7 +20,7 @@ from fleming_nemo.data.items import read_items
 from fleming_nemo.grpo import update
 from fleming_nemo.parallel import groups
 from fleming_nemo.reward.verify import reward
-from fleming_nemo.rollout.local import examiner
+from fleming_nemo.rollout.engines import Rollouts, opened
 from fleming_nemo.rollout.types import request_seed
 from fleming_nemo.training import checkpoint
 from fleming_nemo.training.phases import Phases
@@ -50,19 +50,26 @@ def config_of(run_dir: Path, steps: int) -> RunConfig:
     if checkpoint.steps(run_dir):
         cfg.model.weights = str(run_dir)
     cfg.task, cfg.run_dir = "drift", str(run_dir / FOLDER)
-    cfg.train.steps, cfg.rollout.replay, cfg.eval.every, cfg.grpo.updates_per_batch = steps, "", 0, 1
-    cfg.grpo.remine_every = 0
+    cfg.train.steps, cfg.rollout.record, cfg.eval.every, cfg.grpo.updates_per_batch = steps, "", 0, 1
+    cfg.grpo.remine_every = cfg.rollout.staleness = 0
     return cfg
 
 
 def run(cfg: RunConfig) -> dict[str, Any]:
     """Take `train.steps` steps at learning rate 0; writes drift.json and returns it."""
     engine, chat = start(cfg)
-    layout = engine.layout
     folder = RunDirectory(Path(cfg.run_dir), writer=groups.rank() == 0)
-    folder.write_card(cfg, layout.sizes(), {"tokenizer": chat.sha256})
+    folder.write_card(cfg, engine.layout.sizes(), {"tokenizer": chat.sha256})
+    with opened(cfg, engine, chat) as rollouts:
+        rows = _steps(cfg, update.Updates(cfg, engine, chat), rollouts, folder)
+    result = verdict(rows, cfg.grpo.max_mismatch)
+    folder.write_json(RESULT, result)
+    return {"stage": cfg.stage, "steps": len(rows)} | {k: result[k] for k in ("flat", "text")}
+
+
+def _steps(cfg: RunConfig, updates: update.Updates, rollouts: Rollouts, folder: RunDirectory) -> list[dict[str, float]]:
+    layout, judge = groups.current(), rollouts.examiner()
     items = read_items(Path(cfg.data.dir) / "items_rl.jsonl")
-    updates, judge = update.Updates(cfg, engine, chat), examiner(cfg, engine, chat)
     rows = []
     progress = Steps("drift check", 0, cfg.train.steps)
     for step in progress:
@@ -78,6 +85,7 @@ def run(cfg: RunConfig) -> dict[str, Any]:
                 cfg.rollout.temperature,
                 step,
             )
+            rollouts.rest()
         advantage_PG = updates.objective.advantages(np.array([[reward(e.verdict) for e in group] for group in played]))
         # truncated responses are compared as well: the engine drew them like all others
         mine = [
@@ -90,9 +98,7 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         rows.append({"step": step + 1} | {k: v for k, v in metrics.items() if k.startswith("mismatch")})
         folder.log(rows[-1])
         progress.show(step + 1, kl=f"{metrics['mismatch_kl']:.1e}", largest=f"{metrics['mismatch_max']:.1e}")
-    result = verdict(rows, cfg.grpo.max_mismatch)
-    folder.write_json(RESULT, result)
-    return {"stage": cfg.stage, "steps": len(rows)} | {k: result[k] for k in ("flat", "text")}
+    return rows
 
 
 def verdict(rows: list[dict[str, float]], limit: float) -> dict[str, Any]:

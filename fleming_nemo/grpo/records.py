@@ -47,6 +47,7 @@ def rollout_rows(episodes_PG: list[list[Episode]], advantage_PG: np.ndarray) -> 
                 "advantage": float(a),
                 "length": len(e.rollout.tokens),
                 "logp_mean": float(e.rollout.logprobs.mean()),
+                "weights": e.rollout.versions,
             }
             for e, a in zip(group, advantage_G, strict=True)
         ]

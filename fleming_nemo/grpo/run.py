@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from fleming_nemo.config.schema import RunConfig
+from fleming_nemo.data.items import QAItem
+from fleming_nemo.data.tokenizer import ChatTokenizer
 from fleming_nemo.evaluation.run import evaluate_if_possible, quick_accuracy
 from fleming_nemo.grpo import records, update
 from fleming_nemo.grpo.curriculum import refill
@@ -24,28 +26,46 @@ from fleming_nemo.grpo.ledger import entry
 from fleming_nemo.grpo.opening import open_run
 from fleming_nemo.parallel import groups
 from fleming_nemo.reward.verify import reward
+from fleming_nemo.rollout.engines import Rollouts, opened
 from fleming_nemo.rollout.episodes import Episode
-from fleming_nemo.rollout.local import examiner, without_engine
 from fleming_nemo.training import stop, throughput, watchdog
 from fleming_nemo.training.checkpoint import Checkpoints
+from fleming_nemo.training.engine import Engine
 from fleming_nemo.training.phases import Phases
 from fleming_nemo.training.progress import Steps, speeds
+from fleming_nemo.training.rundir import EVENTS, RunDirectory
 from fleming_nemo.training.schedule import learning_rate
 
 
 def run(cfg: RunConfig) -> dict[str, Any]:
     """Task `grpo`: train to `train.steps`, going on from this run's newest checkpoint, then evaluate the policy."""
     engine, chat, items, run_directory = open_run(cfg)
+    with opened(cfg, engine, chat) as rollouts:
+        try:
+            done = _train(cfg, engine, chat, items, run_directory, rollouts)
+            return evaluate_if_possible(cfg, engine, chat, run_directory, rollouts, done)
+        finally:
+            run_directory.append(EVENTS, rollouts.events())
+
+
+def _train(
+    cfg: RunConfig,
+    engine: Engine,
+    chat: ChatTokenizer,
+    items: list[QAItem],
+    run_directory: RunDirectory,
+    rollouts: Rollouts,
+) -> int:
+    """The steps that are left; returns the number of the last one."""
     layout = engine.layout
     # before a checkpoint of this run is loaded: mining is done with the policy of the stage before, and the reference
     # of a KL term are the weights that the stage starts with
-    curriculum = Curriculum(cfg, engine, chat, items, run_directory)
+    curriculum = Curriculum(cfg, rollouts, items, run_directory)
     curriculum.begin()
     updates = update.Updates(cfg, engine, chat)
     checkpoints = Checkpoints(engine, run_directory.path, cfg.train.keep_checkpoints)
     gate = DriftGate(cfg.grpo.max_mismatch)
-    judge = without_engine(cfg, chat) if cfg.rollout.replay else examiner(cfg, engine, chat)
-    generation = Generation(cfg, judge)
+    generation = Generation(cfg, rollouts, chat)
     state = checkpoints.resume()
     first, at_start = 0, None
     scores: list[float] = []  # since the newest checkpoint that was due
@@ -54,11 +74,11 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         curriculum.load_state_dict(state)
         engine.guard.load_state_dict(state["guard"])
         gate.load_state_dict(state["drift"])
-        generation.policy = state["policy"]
+        generation.load_state_dict(state)
         generation.saved(first)  # a kill may have come between the checkpoint and this
     elif cfg.eval.every:
         with watchdog.phase("evaluate"):
-            at_start = quick_accuracy(cfg, engine, chat, 0)
+            at_start = quick_accuracy(cfg, rollouts, 0)
     run_directory.rewind(first)
     steps, group_size = cfg.train.steps, cfg.grpo.rollouts_per_prompt
     speed = throughput.of_this_run(engine.shape, cfg.model.precision)
@@ -69,8 +89,8 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         if curriculum.mining_is_due(step):
             with phases("mine"):
                 curriculum.mine(step)
+        generation.begin_step(step, phases)
         with phases("generate"):
-            generation.begin_step(step)
             batch = refill.fill(
                 cfg.grpo.prompts_per_step,
                 curriculum.draw,
@@ -79,6 +99,10 @@ def run(cfg: RunConfig) -> dict[str, Any]:
                 layout.dp_rank,
                 layout.dp,
             )
+        if _goes_ahead(cfg, curriculum, step + 1):
+            generation.begin_ahead(step + 1, curriculum.upcoming(cfg.grpo.prompts_per_step))
+        else:
+            generation.rest(phases)
         with phases("score"):
             trained = batch.trained()
             reward_PG = _rewards(trained.values(), group_size)
@@ -94,6 +118,7 @@ def run(cfg: RunConfig) -> dict[str, Any]:
             # of the questions as they were drawn: refilling would flatter the policy and hide what the switch looks for
             metrics = records.statistics(batch.first(), _rewards(batch.first(), group_size))
             metrics |= {"extra_prompts": batch.extra} if cfg.grpo.refill else {}
+            metrics |= {"generation_hidden": generation.hidden} if generation.hidden is not None else {}
             metrics |= curriculum.measure(step + 1, metrics["reward"], metrics["zero_variance"])
         lr = learning_rate(cfg.optim, step, steps)
         metrics = updates(batch_PG, lr, phases) | metrics
@@ -101,7 +126,7 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         gate.judge(step + 1, metrics["mismatch_kl"], metrics["mismatch_max"], run_directory.writer)
         if cfg.eval.every and (step + 1) % cfg.eval.every == 0:
             with phases("evaluate"):
-                metrics["heldout_accuracy"] = quick_accuracy(cfg, engine, chat, step + 1)
+                metrics["heldout_accuracy"] = quick_accuracy(cfg, rollouts, step + 1)
             if run_directory.writer and at_start is not None and metrics["heldout_accuracy"] < at_start:
                 warning = f"the policy answers {metrics['heldout_accuracy']:.1%} of the held-out questions right"
                 print(f"warning: step {step + 1}: {warning}, fewer than at its start ({at_start:.1%})", file=sys.stderr)
@@ -114,6 +139,7 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         run_directory.write_jsonl(
             f"rollouts/step_{step + 1}.jsonl", records.rollout_rows([*trained.values()], advantage_PG)
         )
+        run_directory.append(EVENTS, rollouts.events())
         numbers = {"reward": f"{metrics['reward']:.3f}", "length": f"{metrics['response_length']:.0f}"}
         progress.show(step + 1, **numbers, **speeds(metrics))
         if scored_by in metrics:
@@ -126,7 +152,7 @@ def run(cfg: RunConfig) -> dict[str, Any]:
                     "guard": engine.guard.state_dict(),
                     "drift": gate.state_dict(),
                     "accuracy_at_start": at_start,
-                    "policy": generation.policy,
+                    **generation.state_dict(),
                     "scores": [] if due else scores,
                 }
                 checkpoints.save(step + 1, state, score=fmean(scores) if scores else None)
@@ -139,8 +165,14 @@ def run(cfg: RunConfig) -> dict[str, Any]:
         generation.saved(checkpoints.newest)
         if curriculum.over:
             break
+    generation.abandon()
     checkpoints.close()
-    return evaluate_if_possible(cfg, engine, chat, run_directory)
+    return checkpoints.newest
+
+
+def _goes_ahead(cfg: RunConfig, curriculum: Curriculum, step: int) -> bool:
+    """Whether the questions of a coming step can be asked already: another mining may choose others."""
+    return cfg.rollout.staleness > 0 and step < cfg.train.steps and not curriculum.mining_is_due(step)
 
 
 def _rewards(groups_PG: Iterable[list[Episode]], group_size: int) -> np.ndarray:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fleming_nemo.config.schema import RunConfig
+from fleming_nemo.data import families
 from fleming_nemo.data.batch import MicroBatch, Sample, micro_batches
 from fleming_nemo.data.tokenizer import ChatTokenizer
 from fleming_nemo.grpo import loss, objectives
@@ -44,14 +45,14 @@ class Updates:
         Args:
             groups_PG: the samples of each question of the whole batch, the same on all ranks.
         """
-        count = self.cfg.grpo.updates_per_batch
-        size = len(groups_PG) // count
-        parts = [self._batches(groups_PG[n * size : (n + 1) * size]) for n in range(count)]
+        updates = self.cfg.grpo.updates_per_batch
+        size = len(groups_PG) // updates
+        parts = [self._batches(groups_PG[n * size : (n + 1) * size]) for n in range(updates)]
         with phases("logprobs"):
             if self._reference is not None:
                 with _weights(self.engine, self._reference):
                     self._record("reference_BT", parts)
-            if count > 1:
+            if updates > 1:
                 self._record("old_BT", parts)
         with phases("update"):
             rows = [self.engine.train_step(part, self._loss, lr) for part in parts]
@@ -59,7 +60,9 @@ class Updates:
 
     def _batches(self, groups_PG: list[list[Sample]]) -> list[MicroBatch]:
         samples = [sample for group in groups_PG for sample in group]
-        return micro_batches([len(s.tokens) for s in samples], samples.__getitem__, self.cfg, self.pad_id)
+        lengths = [len(s.tokens) for s in samples]
+        alike = families.of_questions([[s.prompt for s in group] for group in groups_PG])
+        return micro_batches(lengths, samples.__getitem__, self.cfg, self.pad_id, alike=alike)
 
     def _record(self, into: str, parts: list[list[MicroBatch]]) -> None:
         keep = loss.record(into, self._distribution)
@@ -68,8 +71,10 @@ class Updates:
 
 
 def correction_of(cfg: RunConfig) -> str:
-    """The kind of correction in force: `auto` needs none as long as the engine is the trainer itself."""
-    return "none" if cfg.grpo.correction == "auto" else cfg.grpo.correction
+    """The kind of correction in force: `auto` needs none where the engine is the trainer itself."""
+    if cfg.grpo.correction == "auto":
+        return "none" if cfg.rollout.engine == "trainer" else "token"
+    return cfg.grpo.correction
 
 
 def sample(episode: Episode, advantage: float, mask_truncated: bool) -> Sample:
@@ -80,7 +85,7 @@ def sample(episode: Episode, advantage: float, mask_truncated: bool) -> Sample:
     logprobs = rollout.logprobs
     if mask_truncated and not rollout.finished:
         mask, logprobs = np.zeros_like(mask), logprobs[:0]
-    return Sample(tokens, mask, weight=float(advantage), logprobs=logprobs)
+    return Sample(tokens, mask, weight=float(advantage), logprobs=logprobs, prompt=len(prompt))
 
 
 def _copy(engine: Engine) -> list[Tensor]:

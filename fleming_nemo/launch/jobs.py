@@ -20,6 +20,8 @@ from typing import Any
 import submitit
 
 from fleming_nemo.config.errors import UserError
+from fleming_nemo.config.overrides import to_yaml
+from fleming_nemo.data import files
 from fleming_nemo.launch import lock, script
 from fleming_nemo.launch.in_turn import InTurn
 from fleming_nemo.launch.places import Debug, Local, Place, Slurm, Turn
@@ -45,6 +47,7 @@ class Wish:
         tasks: processes on each node.
         given: the caller's own parameters, in sbatch's words or submitit's.
         after: id of a job that must have succeeded.
+        settings: variables of slurm/lib.sh, for example PREFLIGHT.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Wish:
     minutes: int = 4 * 60
     given: dict[str, Any] = field(default_factory=dict)
     after: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
 
 
 class _Batch(submitit.SlurmExecutor):
@@ -92,6 +96,8 @@ def to_slurm(tasks: Sequence[Task], wish: Wish, folder: str | Path, queue: Queue
         raise UserError("there is no sbatch on this machine; submit from a login node, or use cluster='local'")
     own = new_folder(folder, wish.name)
     executor = _executor(tasks, wish, own, at_most)
+    for n, task in enumerate(tasks):
+        files.write_text(own / script.CONFIG.format(n), to_yaml(task.cfg))
     try:
         check(_executor(tasks, wish, own, at_most).text(len(tasks)))
         with redirect_stderr(StringIO()):  # where submitit repeats what sbatch said
@@ -161,13 +167,13 @@ def _executor(tasks: Sequence[Task], wish: Wish, folder: str | Path, at_most: in
             more[name.replace("_", "-")] = value
     if at_most:
         asked["array_parallelism"] = at_most
-    setup = script.before([t.run_dir for t in tasks], per_node, srun_args, site)
-    setup += [line for line in asked.pop("setup", ())]
+    runs = [task.run_dir for task in tasks]
+    setup = script.before(runs, Path(folder), per_node, site, srun_args, wish.settings)
     # What the caller sees as `python` starts every rank; submitit's own srun would know nothing of signals and logs.
     python = f"{script.RANKS} {shlex.quote(sys.executable)}"
     executor = _Batch(folder=folder, max_num_timeout=_OUR_OWN_BUDGET, python=python)
     asked.setdefault("wckey", None)  # submitit's own is refused by clusters that keep a list of them
-    asked |= {"setup": setup, "teardown": script.after() + list(asked.get("teardown", ())), "use_srun": False}
+    asked |= {"setup": [*asked.get("setup", ()), *setup], "use_srun": False}
     try:
         executor.update_parameters(**asked, additional_parameters=more)
     except (ValueError, TypeError) as error:

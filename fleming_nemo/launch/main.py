@@ -123,8 +123,8 @@ def _act(recipe: Recipe, args: argparse.Namespace) -> None:
 
 def _of_flags(args: argparse.Namespace) -> list[str]:
     """Overrides that have a flag of their own."""
-    flags = ["rollout.record=true"] if getattr(args, "record", False) else []
-    return flags + ([f"rollout.replay={args.replay}"] if getattr(args, "replay", None) else [])
+    flags = ["rollout.record=keep"] if getattr(args, "record", False) else []
+    return flags + ([f"rollout.record={args.replay}"] if getattr(args, "replay", None) else [])
 
 
 def _parser(recipe: Recipe, prog: str | None) -> argparse.ArgumentParser:
@@ -142,8 +142,11 @@ def _parser(recipe: Recipe, prog: str | None) -> argparse.ArgumentParser:
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=int, metavar="N", help=f"{ARGUMENTS[name]}; {default} if not given")
     if isinstance(cfg, RunConfig) and cfg.task == "grpo":
-        parser.add_argument("--record", action="store_true", help="keep the rollouts of every step (rollout.record)")
-        parser.add_argument("--replay", metavar="RUN", help="train on the rollouts of a recorded run (rollout.replay)")
+        rollouts = parser.add_mutually_exclusive_group()
+        rollouts.add_argument("--record", action="store_true", help="keep the rollouts of every step (rollout.record)")
+        rollouts.add_argument(
+            "--replay", metavar="RUN", help="train on the rollouts of a recorded run (rollout.record)"
+        )
     parser.add_argument("--print-config", action="store_true", help="print the resolved config and stop")
     parser.add_argument("--dry-run", action="store_true", help="check all that needs no GPU and stop")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

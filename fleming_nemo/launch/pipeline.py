@@ -156,8 +156,8 @@ def _wish(name: str, task: Task, nodes: int | Mapping[str, int], params: dict[st
     from fleming_nemo.launch.jobs import Wish
 
     if task.kind == "data":  # one process without a GPU
-        given = {k: v for k, v in params.items() if k not in ("gpus_per_node", "tasks_per_node")}
-        asked = Wish(name, given=given)
+        given = {k: v for k, v in params.items() if k not in ("gpus_per_node", "tasks_per_node", "rollout_nodes")}
+        asked = Wish(name, given=given, settings={"PREFLIGHT": "0"})
     else:
         asked = wish(task.cfg, nodes_of(nodes, name.removesuffix("-mining")), params)
         asked.name = name

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fleming_nemo.config.errors import UserError, reported
+from fleming_nemo.config.overrides import from_yaml
 from fleming_nemo.config.presets import CPU_SIZED
 from fleming_nemo.config.schema import DemoConfig, RunConfig
 from fleming_nemo.data import files
@@ -124,12 +125,13 @@ def _needed_gpus(cfg: RunConfig, environ: Mapping[str, str]) -> int:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m fleming_nemo.launch.preflight_nodes", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("recipe", help="path of a recipe file")
+    parser.add_argument("recipe", help="path of a recipe file, or a resolved config (.yaml)")
     args, rest = parser.parse_known_args(argv)
     with reported("--debug" in rest):
         if "RANK" not in os.environ:
             os.environ |= slurm_env.from_slurm(os.environ)
-        cfg = config_of(load_recipe(args.recipe), rest)
+        resolved = args.recipe.endswith(".yaml")
+        cfg = from_yaml(args.recipe, RunConfig) if resolved else config_of(load_recipe(args.recipe), rest)
         if isinstance(cfg, DemoConfig):
             raise UserError("the demo runs on one machine; see `fleming doctor recipes/demo.py`")
         logs = Path(os.environ.get(LOGS) or Path(cfg.run_dir) / "logs")

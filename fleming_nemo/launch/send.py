@@ -40,6 +40,7 @@ def submit(
         folder: what submitit keeps of the job, in a subfolder named by its id; a shared file system on a cluster.
         slurm_params: as sbatch knows them (`partition`, `account`, `qos`, `time`, `reservation` ...), or submitit's own
             names (`timeout_min`, `gpus_per_node`, `tasks_per_node`, `cpus_per_task`, `mem_gb`, `srun_args`, `setup`).
+            `rollout_nodes` of the nodes serve rollouts, if the recipe generates by servers (default: half of several).
 
     Raises:
         UserError: whatever can be seen to be wrong before anything is submitted, or sbatch's own refusal.
@@ -143,14 +144,24 @@ def wish(cfg: Config, nodes: int, params: dict[str, Any], after: str = "") -> An
 
     name = Path(cfg.run_dir).name
     if isinstance(cfg, DemoConfig):  # one task, which starts its own workers on the node
-        return Wish(name, nodes, minutes=7 * 24 * 60, given=params, after=after)
+        return Wish(name, nodes, minutes=7 * 24 * 60, given=params, after=after, settings={"PREFLIGHT": "0"})
+    given = dict(params)
+    serving = int(given.pop("rollout_nodes", nodes // 2 if _generates_by_servers(cfg) else 0))
+    if not 0 <= serving < nodes:
+        raise UserError(f"rollout_nodes={serving} leaves none of {nodes} nodes for the trainer; ask for more nodes")
     on_gpus = cfg.model.arch not in CPU_SIZED
-    per_node = params.get("gpus_per_node", GPUS_PER_NODE if on_gpus else 0)
-    total = machine.num_processes(cfg, nodes * per_node)
-    if total % nodes:
-        raise UserError(f"{total} processes do not spread evenly over {nodes} nodes; change nodes or parallel.dp")
+    per_node = given.get("gpus_per_node", GPUS_PER_NODE if on_gpus else 0)
+    total, trainers = machine.num_processes(cfg, (nodes - serving) * per_node), nodes - serving
+    if total % trainers:
+        raise UserError(f"{total} processes do not spread evenly over {trainers} nodes; change nodes or parallel.dp")
     validate(cfg, total)
-    return Wish(name, nodes, total // nodes, per_node, given=params, after=after)
+    settings = {"ROLLOUT_NODES": str(serving)} if serving else {}
+    return Wish(name, nodes, total // trainers, per_node, given=given, after=after, settings=settings)
+
+
+def _generates_by_servers(cfg: RunConfig) -> bool:
+    """On several nodes rollout servers have nodes of their own; on one they share the trainer's GPUs."""
+    return getattr(cfg.rollout, "engine", "trainer") != "trainer"
 
 
 def _one_wish(tasks: Sequence[Task], nodes: int, params: dict[str, Any]) -> Any:

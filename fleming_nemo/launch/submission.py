@@ -97,7 +97,7 @@ class Submission:
         while (state := self.state) != "done":
             if state == "failed":
                 patience_s -= pause_s
-                if patience_s < 0:
+                if patience_s < 0 or self._has_said_why():
                     self._raise_failure()
             if time.monotonic() > deadline:
                 raise TimeoutError(f"job {self.job_id} is {state} after {timeout_s} s; its logs are in {self.folder}")
@@ -113,6 +113,11 @@ class Submission:
         place = self._place
         where = {"job": place.job_id, "cluster": place.cluster, "folder": str(place.folder), "turn": place.turn}
         files.write_json(self.run_dir / SUBMITTED, where | {"time": self._submitted})
+
+    def _has_said_why(self) -> bool:
+        """Whether the run directory tells of an end of this very job."""
+        last = self.attempts[-1:]
+        return any(row.cause not in (None, attempts.FINISHED) and (row.end or 0) >= self._submitted for row in last)
 
     def _raise_failure(self) -> None:
         failure = markers.read_failure(self.run_dir)

@@ -13,14 +13,15 @@ from fleming_nemo.parallel import groups, precision  # first: groups switches th
 
 from megatron.core.models.gpt import GPTModel  # isort: skip
 from megatron.core.transformer import TransformerConfig  # isort: skip
+from fleming_nemo.parallel import layers  # isort: skip
 from fleming_nemo.parallel.te_layers import block_spec  # isort: skip
 
 
 def transformer_config(shape: ArchShape, model: ModelConfig, parallel: ParallelConfig) -> TransformerConfig:
     """megatron-core's description of the network; fusions that need CUDA extensions are off."""
     bf16 = model.precision != "fp32"
-    layers = shape.num_layers // (parallel.pp * parallel.vp)
-    recomputed = layers if model.recompute == -1 else model.recompute
+    own_layers = shape.num_layers // (parallel.pp * parallel.vp)
+    recomputed = own_layers if model.recompute == -1 else model.recompute
     return TransformerConfig(
         num_layers=shape.num_layers,
         hidden_size=shape.hidden_size,
@@ -95,5 +96,6 @@ def build(shape: ArchShape, model: ModelConfig, parallel: ParallelConfig) -> lis
             vp_stage=stage,
         )
         head.install(network)
+        layers.install(network)
         chunks.append(network.to(groups.device()))
     return chunks

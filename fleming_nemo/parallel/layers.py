@@ -11,10 +11,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_local_spec
+from megatron.core.transformer.mlp import MLP
 from megatron.core.transformer.transformer_block import TransformerBlockSubmodules, get_num_layers_to_build
 from torch import Tensor, nn
 
-from fleming_nemo.parallel import cpu_backend
+from fleming_nemo.parallel import cpu_backend, fused
+from fleming_nemo.parallel.shared_prompts import SharedPrompts, rotated_by_position
 
 
 class RMSNorm(nn.Module):
@@ -28,7 +30,15 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), (x.size(-1),), None, self.eps).to(x.dtype) * self.weight
+        return fused.rms_norm(x, self.weight, self.eps)
+
+
+class GatedMLP(MLP):
+    """megatron-core's two linear layers with SwiGLU between them, without biases."""
+
+    def forward(self, hidden_states: Tensor, per_token_scale: None = None, **_: Any) -> tuple[Tensor, None]:
+        """[s, b, h] -> [s, b, h]."""
+        return self.linear_fc2(fused.swiglu(self.linear_fc1(hidden_states)[0]))
 
 
 class _AllGather(torch.autograd.Function):
@@ -56,7 +66,8 @@ class CoreAttention(nn.Module):
     different length are padded on the left.
 
     Packed sequences (`packed_seq_params`) come without the batch dimension: [t, n, d] in, [t, n*d] out.  No token sees
-    another sequence than its own.  Under context parallelism every sequence is cut in zigzag chunks by itself.
+    another sequence than its own and, where `shared_prompts` takes its prompt out of it, that prompt.  Under context
+    parallelism every sequence is cut in zigzag chunks by itself.
     """
 
     def __init__(
@@ -86,6 +97,8 @@ class CoreAttention(nn.Module):
         packed_seq_params: Any = None,
         **_: Any,
     ) -> Tensor:
+        if isinstance(packed_seq_params, SharedPrompts):
+            return packed_seq_params.attend(query, key, value, self.scale).flatten(1)
         if packed_seq_params is not None:
             return self._packed(query, key, value, packed_seq_params.cu_seqlens_q)
         mask: Tensor | None = None
@@ -158,7 +171,7 @@ def block_spec(config: Any, vp_stage: int | None = None) -> TransformerBlockSubm
     spec = get_gpt_layer_local_spec(qk_layernorm=config.qk_layernorm, normalization="RMSNorm")
     layer: Any = spec.submodules
     layer.input_layernorm = layer.pre_mlp_layernorm = RMSNorm
-    layer.self_attention.module = cpu_backend.self_attention()
+    layer.self_attention.module = rotated_by_position(cpu_backend.self_attention())
     attention = layer.self_attention.submodules
     if config.qk_layernorm:
         attention.q_layernorm = attention.k_layernorm = RMSNorm
@@ -166,3 +179,13 @@ def block_spec(config: Any, vp_stage: int | None = None) -> TransformerBlockSubm
     # the block's own final norm refuses sequence parallelism, so it is replaced as well
     num_layers = get_num_layers_to_build(config, vp_stage=vp_stage)
     return TransformerBlockSubmodules(layer_specs=[spec] * num_layers, layer_norm=RMSNorm)
+
+
+def install(network: Any) -> None:
+    """Give the local layers of a GPTModel their gated layer; others stay as they are.
+
+    megatron-core builds an MLP in its own way only when the specification names exactly that class.
+    """
+    for layer in network.decoder.layers:
+        if type(layer.mlp) is MLP and type(layer.self_attention.core_attention) is CoreAttention:
+            layer.mlp.__class__ = GatedMLP  # the same modules, weights and hooks included

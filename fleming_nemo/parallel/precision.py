@@ -122,10 +122,10 @@ def check_config(cfg: RunConfig) -> None:
     model, parallel, shape = cfg.model, cfg.parallel, ARCHS[cfg.model.arch]
     if model.precision != "fp8":
         return
-    if cfg.task != "sft":
+    if cfg.task != "sft" and cfg.rollout.engine == "trainer":
         raise UserError(
             f"model.precision is fp8, but task={cfg.task} samples in process, one token of a sequence at a time, which "
-            "fp8 matrices do not allow; use model.precision=bf16 for it"
+            "fp8 matrices do not allow; use model.precision=bf16 for it, or rollout.engine=vllm"
         )
     _check_ends(model, parallel, shape)
     sizes = _matrix_sizes(shape, parallel.tp)

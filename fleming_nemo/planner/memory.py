@@ -102,9 +102,13 @@ def cache_token(work: Workload, tp: int) -> float:
 
 
 def _cache(work: Workload, rollouts: Rollouts) -> float:
-    """Cache of one replica: what its engine reserves, else what the batch needs; none where other GPUs generate."""
+    """Cache of one replica, with its own copy of the weights if it has one; none where other GPUs generate.
+
+    The cache is what the engine reserves, else what the batch needs.
+    """
     if rollouts.one_off:
         return 0.0
     replicas = rollouts.gpus // rollouts.tp
     batch = min(rollouts.batch, -(-rollouts.count // replicas))
-    return rollouts.cache or batch * (rollouts.prompt + rollouts.longest) * cache_token(work, rollouts.tp)
+    cache = rollouts.cache or batch * (rollouts.prompt + rollouts.longest) * cache_token(work, rollouts.tp)
+    return cache + rollouts.weights

@@ -12,6 +12,7 @@ from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.presets import ARCHS, ArchShape
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.config.validate import data_parallel_size, validate
+from fleming_nemo.planner import parameters
 from fleming_nemo.planner.hardware import GPU
 
 
@@ -38,6 +39,7 @@ class Rollouts:
         forward_passes: passes over the responses for log-probabilities besides training (this package needs none: the
             rollout engine's are recorded).
         one_off: generation of the next step runs beside training, on other GPUs.
+        weights: bytes per GPU of the engine's own copy of the weights, where it shares the GPUs with training.
     """
 
     count: int
@@ -51,6 +53,7 @@ class Rollouts:
     cache: float = 0.0
     forward_passes: int = 0
     one_off: bool = False
+    weights: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -194,13 +197,20 @@ def _mean_length(cfg: RunConfig) -> tuple[int, str]:
 
 
 def _rollouts(cfg: RunConfig, gpus: int, mean: int) -> Rollouts:
-    response = cfg.rollout.max_response
+    response, engine = cfg.rollout.max_response, cfg.rollout.engine
+    served, ahead = engine != "trainer", cfg.rollout.staleness > 0
+    tp = cfg.rollout.tp if served else cfg.parallel.tp
+    each = 1 if engine == "vllm-fp8" else 2
     return Rollouts(
         count=_sequences(cfg),
         prompt=max(1, mean - response),
         response=response,
         longest=response,
-        tp=cfg.parallel.tp,
+        tp=tp,
         gpus=gpus,
         batch=cfg.rollout.decode_batch,
+        continuous=served,
+        one_off=ahead,
+        # asleep while a step is trained on, beside the trainer's states while it generates
+        weights=each * parameters.whole(ARCHS[cfg.model.arch]) / tp if served and not ahead else 0.0,
     )

@@ -4,6 +4,7 @@ A file that is missing means that its part has not run; a file that is there and
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ STAGE_TITLES = {
     "grpo_stage2": "GRPO stage 2",
     EVALUATION: "Evaluation",
 }
+MISHAPS = ("server_lost", "server_restarted", "restart_failed", "server_given_up", "other_weights")
+"""Events of rollout servers that a reader wants to know of (RUN/events.jsonl)."""
 _RUN_FILES = ("config.yaml", "card.json", "metrics.jsonl", "eval.json")
 
 Row = dict[str, Any]
@@ -39,6 +42,13 @@ class StageFiles:
     switch: Row | None = None
     card: Row | None = None
     config: str | None = None
+    events: list[Row] = field(default_factory=list)
+
+    @property
+    def mishaps(self) -> str:
+        """What befell the rollout servers, counted; empty where nothing did."""
+        counts = Counter(row["event"] for row in self.events if row["event"] in MISHAPS)
+        return ", ".join(f"{event.replace('_', ' ')} {count}x" for event, count in counts.items())
 
     @property
     def title(self) -> str:
@@ -161,4 +171,5 @@ def _read_stage(directory: Path, name: str | None) -> StageFiles:
         switch=read_json(directory / "switch.json"),
         card=read_json(directory / "card.json"),
         config=config.read_text(encoding="utf-8") if config.exists() else None,
+        events=read_jsonl(directory / "events.jsonl", ("event",)),
     )

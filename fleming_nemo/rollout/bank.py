@@ -8,7 +8,7 @@ or not at all.  What may be used again follows from the checkpoint that the run 
     steps the checkpoint contains     trained on already; forgotten
     later steps                       used once, if the policy that resumes is the one that drew them (`lineage`)
 
-The same files, kept, are the record that `rollout.replay` trains from without an engine.
+The same files, kept, are the record that another run trains from (`rollout.record`) without an engine.
 """
 
 from __future__ import annotations
@@ -79,15 +79,15 @@ class Bank:
         os.replace(temporary, path)
         sync(place)
 
-    def of_step(self, step: int, policy: str) -> Groups:
-        """The groups that this policy drew for a step; those of another policy and damaged files count as not there."""
+    def of_step(self, step: int, *policies: str) -> Groups:
+        """The groups that these policies drew for a step; those of others and damaged files count as not there."""
         found: Groups = {}
         for path in sorted(self._of_step(step).glob(f"*{_SUFFIX}")):
             try:
                 drawn_by, groups = _decoded(path)
             except Damaged:
                 continue
-            if drawn_by == policy:
+            if drawn_by in policies:
                 found |= groups
         return found
 
@@ -102,11 +102,11 @@ class Bank:
             try:
                 found |= _decoded(path)[1]
             except Damaged as error:
-                raise UserError(f"{path}: {error}; record the run again with rollout.record=true") from error
+                raise UserError(f"{path}: {error}; record the run again with rollout.record=keep") from error
         if not found:
             raise UserError(
-                f"{self.folder} holds no rollouts of step {step + 1}; rollout.replay names a run directory whose run "
-                "had rollout.record=true and at least as many steps"
+                f"{self.folder} holds no rollouts of step {step + 1}; rollout.record names a run directory whose run "
+                "had rollout.record=keep and at least as many steps"
             )
         return found
 
@@ -126,7 +126,7 @@ def _encoded(policy: str, groups: Mapping[int, tuple[str, list[Rollout]]]) -> by
     tokens: list[int] = []
     logprobs = []
     for number, (item, rollouts) in groups.items():
-        rows = [[r.seed, len(r.tokens), r.finished, r.weight_version] for r in rollouts]
+        rows = [[r.seed, len(r.tokens), r.finished, r.weight_version, r.last_version] for r in rollouts]
         head.append({"number": number, "item": item, "rollouts": rows})
         for rollout in rollouts:
             tokens += rollout.tokens
@@ -153,9 +153,9 @@ def _decoded(path: Path) -> tuple[str, Groups]:
     groups: Groups = {}
     for row in head["groups"]:
         rollouts = []
-        for seed, length, finished, version in row["rollouts"]:
+        for seed, length, finished, version, *last in row["rollouts"]:
             part = slice(at, at + length)
-            rollouts.append(Rollout(tokens[part].tolist(), logprobs[part].copy(), finished, seed, version))
+            rollouts.append(Rollout(tokens[part].tolist(), logprobs[part].copy(), finished, seed, version, *last))
             at += length
         groups[row["number"]] = (row["item"], rollouts)
     return head["policy"], groups

@@ -1,9 +1,9 @@
-"""Sampling from the training weights in place, on megatron-core's static inference context.
+"""Sampling from the training weights in place: prompts and, on a GPU, responses on megatron-core's static cache.
 
 Nothing is copied or converted: the policy that is trained is the policy that speaks.  Prompts of one batch are padded
-on the left, each distinct prompt is prefilled once and its cache shared by all its samples, and finished sequences
-leave the batch.  Tensor parallelism works as in training; pipeline and context parallelism are refused by
-`config.validate`.
+on the left, each distinct prompt is prefilled once, and finished sequences leave the batch.  On a CPU the tokens after
+the prompt are computed by `lean`.  Tensor parallelism works as in training; pipeline and context parallelism are
+refused by `config.validate`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fleming_nemo.parallel import cpu_backend, groups
 from fleming_nemo.rollout.draw import draw
+from fleming_nemo.rollout.lean import LeanDecoder, knows
 from fleming_nemo.rollout.types import Request, Rollout
 from fleming_nemo.training import watchdog
 
@@ -77,8 +78,7 @@ class MegatronRollouts:
         self, requests: list[Request], temperature: float, max_response: int
     ) -> list[tuple[list[int], np.ndarray, bool]]:
         """Shapes below: A sequences still running, K cache positions, V whole vocabulary."""
-        cache, valid_AK, logits_AV = self._prefill(requests, max_response)
-        prompt_length = cache.sequence_len_offset
+        decoder, logits_AV = self._prefill(requests, max_response)
         device = logits_AV.device
         uniform = np.stack([_uniforms(r.seed, max_response) for r in requests])
         tokens_BT = np.zeros((len(requests), max_response), dtype=np.int64)
@@ -102,43 +102,74 @@ class MegatronRollouts:
                 break
             if (~done_A).mean() < _COMPACT_BELOW:
                 keep = torch.from_numpy(np.flatnonzero(~done_A)).to(device)
-                _select(cache, keep)
-                valid_AK, token_A = valid_AK[keep], token_A[keep]
+                decoder.select(keep)
+                token_A = token_A[keep]
                 row_A, done_A = row_A[~done_A], done_A[~done_A]
-            valid_AK[:, prompt_length + position] = True
-            logits_AV = self._forward(token_A[:, None], cache, valid_AK)
+            with cpu_backend.bypassed():
+                logits_AV = decoder.step(token_A)
         return [
             (tokens_BT[b, :n].tolist(), logprobs_BT[b, :n].copy(), bool(finished_B[b])) for b, n in enumerate(length_B)
         ]
 
-    def _prefill(self, requests: list[Request], max_response: int) -> tuple[StaticInferenceContext, Tensor, Tensor]:
-        """Run each distinct prompt once; returns the cache of all requests, its valid keys and the next logits."""
-        prompts = sorted({r.prompt for r in requests})
+    def _prefill(self, requests: list[Request], max_response: int) -> tuple[LeanDecoder | _Padded, Tensor]:
+        """Run each distinct prompt once; returns what decodes the responses of all requests, and the first logits."""
+        prompts = list(dict.fromkeys(r.prompt for r in requests))  # in their order, so that the rows ascend
+        row_of = {prompt: row for row, prompt in enumerate(prompts)}
+        rows = np.array([row_of[r.prompt] for r in requests])
         width = max(map(len, prompts))
+        lean = knows(self.network)
         ids = np.full((len(prompts), width), self.pad_id)
-        valid = np.zeros((len(prompts), width + max_response), dtype=bool)
+        valid = np.zeros((len(prompts), width + (0 if lean else max_response)), dtype=bool)
         for row, prompt in enumerate(prompts):
             ids[row, width - len(prompt) :] = prompt
             valid[row, width - len(prompt) : width] = True
         device = groups.device()
         valid_PK = torch.from_numpy(valid).to(device)
-        cache = StaticInferenceContext(len(prompts), width + max_response)
+        cache = StaticInferenceContext(*valid.shape)
         cache.enable_prefill_mode()
-        logits_PV = self._forward(torch.from_numpy(ids).to(device), cache, valid_PK)
+        logits_PV = _forward(self.network, torch.from_numpy(ids).to(device), cache, valid_PK)
+        rows_A = torch.from_numpy(rows).to(device)
+        if lean:
+            return LeanDecoder(self.network, cache.key_value_memory_dict, valid_PK, rows), logits_PV[rows_A]
         cache.enable_decode_mode()
-        row_of = {prompt: row for row, prompt in enumerate(prompts)}
-        rows = torch.tensor([row_of[r.prompt] for r in requests], device=device)
-        _select(cache, rows)
-        return cache, valid_PK[rows], logits_PV[rows]
+        padded = _Padded(self.network, cache, valid_PK)
+        padded.select(rows_A)
+        return padded, logits_PV[rows_A]
 
-    def _forward(self, ids_AT: Tensor, cache: StaticInferenceContext, valid_AK: Tensor) -> Tensor:
-        """Logits [A, V] of the last position, gathered over the tensor-parallel ranks."""
-        start = cache.sequence_len_offset
-        positions = torch.arange(start, start + ids_AT.size(1), device=ids_AT.device).expand_as(ids_AT)
-        with cpu_backend.bypassed():
-            logits = self.network(ids_AT, positions, valid_AK, inference_context=cache, runtime_gather_output=True)
-        cache.sequence_len_offset += ids_AT.size(1)
-        return logits[:, -1]
+
+class _Padded:
+    """The running sequences in megatron-core's static cache, each with the keys and values of its prompt."""
+
+    def __init__(self, network: Any, cache: StaticInferenceContext, valid_AK: Tensor) -> None:
+        self._network, self._cache, self._valid_AK = network, cache, valid_AK
+
+    def select(self, rows: Tensor) -> None:
+        """Make the cache one of these rows (each may occur any number of times).
+
+        megatron-core sees [positions, batch, heads, d].  In memory the positions of one head lie together, which is how
+        decoding reads them: several times faster than megatron-core's own order.
+        """
+        self._valid_AK = self._valid_AK[rows]
+        self._cache.max_batch_size = len(rows)
+        for layer, pair in self._cache.key_value_memory_dict.items():
+            self._cache.key_value_memory_dict[layer] = tuple(
+                x.permute(1, 2, 0, 3).index_select(0, rows).permute(2, 0, 1, 3) for x in pair
+            )
+
+    def step(self, token_A: Tensor) -> Tensor:
+        """Logits [A, V] after one more token of each sequence."""
+        self._valid_AK[:, self._cache.sequence_len_offset] = True
+        return _forward(self._network, token_A[:, None], self._cache, self._valid_AK)
+
+
+def _forward(network: Any, ids_AT: Tensor, cache: StaticInferenceContext, valid_AK: Tensor) -> Tensor:
+    """Logits [A, V] of the last position, gathered over the tensor-parallel ranks."""
+    start = cache.sequence_len_offset
+    positions = torch.arange(start, start + ids_AT.size(1), device=ids_AT.device).expand_as(ids_AT)
+    with cpu_backend.bypassed():
+        logits = network(ids_AT, positions, valid_AK, inference_context=cache, runtime_gather_output=True)
+    cache.sequence_len_offset += ids_AT.size(1)
+    return logits[:, -1]
 
 
 @contextmanager
@@ -160,16 +191,3 @@ def _without_sequence_parallelism(network: Any) -> Iterator[None]:
 def _uniforms(seed: int, count: int) -> np.ndarray:
     """The random numbers of one request: its own counter-based stream, whatever it is batched with."""
     return np.random.Generator(np.random.Philox(key=seed)).random(count)
-
-
-def _select(cache: StaticInferenceContext, rows: Tensor) -> None:
-    """Make the cache one of these rows (each may occur any number of times).
-
-    megatron-core sees [positions, batch, heads, d].  In memory the positions of one head lie together, which is how
-    decoding reads them: several times faster than megatron-core's own order.
-    """
-    cache.max_batch_size = len(rows)
-    for layer, pair in cache.key_value_memory_dict.items():
-        cache.key_value_memory_dict[layer] = tuple(
-            x.permute(1, 2, 0, 3).index_select(0, rows).permute(2, 0, 1, 3) for x in pair
-        )

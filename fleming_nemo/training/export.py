@@ -1,4 +1,4 @@
-"""Export a run's checkpoint as a Hugging Face folder, verified before it gets its name.
+"""Export a run's checkpoint as a Hugging Face folder or a Megatron checkpoint, verified before it gets its name.
 
 One process, or one rank of several under torchrun or srun: the model is then cut over them, and no rank ever holds
 more than its own part and one tensor.  Gradients and optimizer are not built.
@@ -26,10 +26,13 @@ from fleming_nemo.data import files, tokenizer
 from fleming_nemo.model import gpt, hf, hf_names, hf_tokenizer
 from fleming_nemo.parallel import groups
 from fleming_nemo.parallel.agreement import on_first
-from fleming_nemo.training import checkpoint, export_check
+from fleming_nemo.training import checkpoint, export_check, export_megatron
 from fleming_nemo.training.rundir import versions
 
+from torch.distributed.checkpoint.api import CheckpointException  # isort: skip
+
 RECORD = "export.json"
+HUGGING_FACE, MEGATRON = "hf", "megatron"
 
 
 @dataclass
@@ -48,14 +51,15 @@ def export(
     step: int | None = None,
     tp: int = 1,
     max_shard_bytes: int = hf.MAX_SHARD_BYTES,
+    form: str = HUGGING_FACE,
 ) -> tuple[Path, int]:
     """Write the checkpoint of `step` (the newest one without) to `out`, by default `run_dir`/export/step_N.
 
     Collective where WORLD_SIZE says that there are several processes: they are cut into `tp` tensor-parallel ranks and
-    as many pipeline stages as that leaves.  All need to see the same file system.
+    as many pipeline stages as that leaves.  All need to see the same file system.  `form` is HUGGING_FACE or MEGATRON.
 
     Returns:
-        The folder and the step.
+        The folder (without `out`: in RUN/export) and the step.
 
     Raises:
         UserError: no such run or step, `out` exists and is not empty, the disk is too small or became full, the sizes
@@ -63,7 +67,8 @@ def export(
     """
     cfg = from_yaml(run_dir / "config.yaml", RunConfig)
     step = _step(run_dir, step)
-    out = run_dir / "export" / f"step_{step}" if out is None else out
+    if out is None:
+        out = run_dir / "export" / (f"step_{step}_megatron" if form == MEGATRON else f"step_{step}")
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise UserError(f"{out} exists and is not empty; give another folder")
     if "WORLD_SIZE" not in os.environ:
@@ -72,13 +77,20 @@ def export(
     _for_weights_alone(cfg, tp, int(os.environ["WORLD_SIZE"]))
     groups.init(cfg.parallel, cfg.seed)
     try:
-        write(cfg, run_dir, step, out, max_shard_bytes)
+        write(cfg, run_dir, step, out, max_shard_bytes, form)
     finally:
         groups.shutdown()
     return out, step
 
 
-def write(cfg: RunConfig, run_dir: Path, step: int, out: Path, max_shard_bytes: int = hf.MAX_SHARD_BYTES) -> None:
+def write(
+    cfg: RunConfig,
+    run_dir: Path,
+    step: int,
+    out: Path,
+    max_shard_bytes: int = hf.MAX_SHARD_BYTES,
+    form: str = HUGGING_FACE,
+) -> None:
     """The part of `export` that all ranks of the initialised layout of `cfg` do together."""
     temporary = out.with_name(f".{out.name}.tmp")
     shape = ARCHS[cfg.model.arch]
@@ -87,14 +99,18 @@ def write(cfg: RunConfig, run_dir: Path, step: int, out: Path, max_shard_bytes: 
     checkpoint.load_weights(policy, run_dir, step)  # type: ignore[arg-type]
     try:
         on_first(lambda: _make_room(policy, shape, temporary))
-        hf.save(policy.networks, temporary, shape, max_shard_bytes)
-        system = cfg.data.system_prompt
-        on_first(lambda: hf_tokenizer.write(chat, system, shape.max_positions, temporary))
-        prompt = export_check.check(policy.networks, shape, temporary, chat)
         record = {"run": run_dir.name, "step": step, "arch": cfg.model.arch, "layout": groups.current().sizes()}
-        record |= {"warning": hf_tokenizer.warning(chat, shape.family), "versions": versions(), "prompt": prompt}
+        record |= {"warning": hf_tokenizer.warning(chat, shape.family), "versions": versions()}
+        if form == MEGATRON:
+            export_megatron.save(policy.networks, temporary, shape, step, cfg.model.precision != "fp32")
+            export_megatron.check(policy.networks, temporary, step, chat)
+        else:
+            hf.save(policy.networks, temporary, shape, max_shard_bytes)
+            system = cfg.data.system_prompt
+            on_first(lambda: hf_tokenizer.write(chat, system, shape.max_positions, temporary))
+            record["prompt"] = export_check.check(policy.networks, shape, temporary, chat)
         on_first(lambda: _finish(record, temporary, out))
-    except OSError as error:
+    except (CheckpointException, OSError) as error:
         raise UserError(f"{out} could not be written ({error}); make room, or give another folder") from error
     finally:
         if groups.rank() == 0:
@@ -141,9 +157,10 @@ def _make_room(policy: Policy, shape: ArchShape, temporary: Path) -> None:
 
 def _finish(record: dict[str, Any], temporary: Path, out: Path) -> None:
     """Note what was exported, force everything to disk, and give the folder its name."""
-    record["files"] = {file.name: file.stat().st_size for file in sorted(temporary.iterdir())}
+    written = sorted(path for path in temporary.rglob("*") if path.is_file())
+    record["files"] = {str(file.relative_to(temporary)): file.stat().st_size for file in written}
     files.write_json(temporary / RECORD, record)
-    for path in (*temporary.iterdir(), temporary):
+    for path in (*temporary.rglob("*"), temporary):
         files.sync(path)
     os.replace(temporary, out)  # an empty folder of that name gives way
     files.sync(out.parent)

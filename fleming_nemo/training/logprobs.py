@@ -1,7 +1,8 @@
 """Log-probabilities and entropy of trained tokens, from hidden states, without the logits of the whole batch.
 
 The vocabulary is cut over the tensor-parallel ranks, and the tokens into chunks: logits exist for one chunk at a time,
-in the forward pass and again in the backward pass, which computes them anew.
+in the forward pass and again in the backward pass, which computes them anew.  Where all tokens are one chunk, it is
+kept for the backward pass instead.
 
 Shapes: B sequences, T positions, N trained positions of a micro-batch, n of a chunk, H hidden size, V columns of this
 rank's part of the vocabulary.
@@ -38,14 +39,12 @@ class Sampling:
     num_tokens: int
 
     def logits(self, raw_NV: Tensor, tp_rank: int) -> Tensor:
-        """fp32 logits of the distribution, from the model's logits of this rank's vocabulary columns."""
+        """fp32 logits of the distribution; made in the place of the model's, of this rank's vocabulary columns."""
         logits_NV = raw_NV.float()
         if self.temperature != 1.0:
-            logits_NV = logits_NV / self.temperature
-        first = logits_NV.size(-1) * tp_rank
-        if first + logits_NV.size(-1) > self.num_tokens:
-            unused_V = torch.arange(first, first + logits_NV.size(-1), device=logits_NV.device) >= self.num_tokens
-            logits_NV = logits_NV.masked_fill(unused_V, -1e30)  # finite: -inf minus -inf would be NaN
+            logits_NV /= self.temperature
+        used = max(0, self.num_tokens - logits_NV.size(-1) * tp_rank)
+        logits_NV[:, used:] = -1e30  # finite: -inf minus -inf would be NaN
         return logits_NV
 
 
@@ -103,7 +102,8 @@ class _Spelled(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         layout = groups.current()
         norm_N, logp_N, entropy_N = hidden_NH.new_empty(3, len(targets_N), dtype=torch.float32)
-        for part in _chunks(len(targets_N), len(weight_VH)):
+        parts = list(_chunks(len(targets_N), len(weight_VH)))
+        for part in parts:
             logits_nV = distribution.logits(hidden_NH[part] @ weight_VH.t(), layout.tp_rank)
             top_n = logits_nV.amax(-1)
             _reduce(top_n, torch.distributed.ReduceOp.MAX, layout)
@@ -120,23 +120,27 @@ class _Spelled(torch.autograd.Function):
             logp_N[part] = target_n - log_total_n
             entropy_N[part] = log_total_n - weighted_n / total_n
             norm_N[part] = top_n + log_total_n
-        ctx.save_for_backward(hidden_NH, weight_VH, targets_N, norm_N)
+        kept = (exp_nV, total_n) if len(parts) == 1 else (None, None)
+        ctx.save_for_backward(hidden_NH, weight_VH, targets_N, norm_N, *kept)
         ctx.distribution, ctx.tp_rank = distribution, layout.tp_rank
         ctx.mark_non_differentiable(entropy_N)
         return logp_N, entropy_N
 
     @staticmethod
     def backward(ctx: Any, grad_N: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        """d log p(y) / d logit_v = 1[v = y] - p(v), from logits computed once more."""
-        hidden_NH, weight_VH, targets_N, norm_N = ctx.saved_tensors
+        """d log p(y) / d logit_v = 1[v = y] - p(v), from what the forward pass kept or from logits made once more."""
+        hidden_NH, weight_VH, targets_N, norm_N, exp_NV, total_N = ctx.saved_tensors
         grad_hidden_NH = torch.zeros_like(hidden_NH)
         parts = list(_chunks(len(targets_N), len(weight_VH)))
         # several bf16 sums added up in bf16 would lose digits that one matrix product keeps
         grad_weight_VH = torch.zeros_like(weight_VH, dtype=torch.float32 if len(parts) > 1 else weight_VH.dtype)
         for part in parts:
-            logits_nV = ctx.distribution.logits(hidden_NH[part] @ weight_VH.t(), ctx.tp_rank)
             grad_n = grad_N[part] / ctx.distribution.temperature
-            grad_nV = logits_nV.sub_(norm_N[part, None]).exp_().mul_(-grad_n[:, None])
+            if exp_NV is not None:
+                grad_nV = exp_NV * (-grad_n / total_N)[:, None]
+            else:
+                logits_nV = ctx.distribution.logits(hidden_NH[part] @ weight_VH.t(), ctx.tp_rank)
+                grad_nV = logits_nV.sub_(norm_N[part, None]).exp_().mul_(-grad_n[:, None])
             row_n, column_n = _owned(targets_N[part], len(weight_VH), ctx.tp_rank)
             grad_nV[row_n, column_n] += grad_n[row_n]
             grad_nV = grad_nV.to(hidden_NH.dtype)

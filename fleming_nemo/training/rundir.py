@@ -17,6 +17,9 @@ from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data import files
 from fleming_nemo.parallel import extensions
 
+EVENTS = "events.jsonl"
+"""What has happened to the servers of a run."""
+
 _PACKAGES = ("fleming-nemo", "torch", "megatron-core", "numpy", "tokenizers")
 
 
@@ -44,6 +47,12 @@ class RunDirectory:
             known = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
             with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as out:
                 out.write(json.dumps(known, allow_nan=False) + "\n")
+
+    def append(self, name: str, rows: list[Any]) -> None:
+        """Add rows to a file of lines; none leave it as it is."""
+        if self.writer and rows:
+            with open(self.path / name, "a", encoding="utf-8") as out:
+                out.writelines(json.dumps(row) + "\n" for row in rows)
 
     def write_json(self, name: str, value: Any) -> None:
         if self.writer:

@@ -6,6 +6,8 @@ from fleming_nemo.config.presets import ARCHS, tiny
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.config.validate import data_parallel_size, validate
 
+VLLM = ["task=grpo", "rollout.engine=vllm", "rollout.max_response=1024"]
+
 
 def test_the_defaults_are_valid():
     validate(RunConfig(), world_size=8)
@@ -47,7 +49,15 @@ def test_the_defaults_are_valid():
         (["task=grpo", "parallel.cp=2"], 2, "parallel.cp is 2, but in-process generation needs pp=1 and cp=1"),
         (["task=grpo", "grpo.mix=[1]"], 1, "grpo.mix is [1]; give two shares, for example [1,2]"),
         (["task=grpo", "grpo.mix=[0,0]"], 1, "grpo.mix is [0, 0]; give two shares"),
-        (["task=grpo", "grpo.wrong_at=0.5"], 1, "grpo.wrong_at is 0.5 and grpo.right_at is 0.5; they are pass rates"),
+        (["task=grpo", "grpo.pass_rates=[0.5,0.5]"], 1, "grpo.pass_rates is [0.5, 0.5]; give the rates up to which"),
+        (["task=grpo", "rollout.engine=sglang"], 1, "rollout.engine is 'sglang', which does not exist; choose one of"),
+        (["task=grpo", "rollout.staleness=1"], 1, "rollout.staleness is 1, but the trainer cannot sample while it tr"),
+        ([*VLLM, "rollout.staleness=2"], 1, "rollout.staleness is 2; 0 (on-policy) and 1 (one step ahead) are what"),
+        ([*VLLM, "rollout.staleness=1", "grpo.refill=2"], 1, "grpo.refill is 2, but with rollout.staleness=1"),
+        ([*VLLM, "rollout.staleness=1", "grpo.correction=none"], 1, "grpo.correction is 'none', but with rollout.stal"),
+        (["task=grpo", "rollout.tp=2"], 1, "rollout.tp is 2, but only vLLM servers have a size of their own"),
+        ([*VLLM, "rollout.tp=3"], 1, "rollout.tp is 3, which does not divide the 28 attention heads of qwen2.5-7b"),
+        ([*VLLM, "rollout.tp=14"], 1, "rollout.tp is 14, and the 4 key-value groups of qwen2.5-7b can neither be"),
         (["task=grpo", "rollout.max_response=4096"], 1, "rollout.max_response is 4096, which leaves no room for the"),
         (["grpo.rollouts_per_prompt=1"], 1, "grpo.rollouts_per_prompt is 1; it must be at least 2"),
         (["parallel.tp=0"], 1, "parallel.tp is 0; it must be at least 1"),

@@ -30,6 +30,7 @@ class Case:
     Attributes:
         after: name of a case whose results on disk it needs; it then runs in later processes than that one.
         killed: all ranks are expected to die of SIGKILL instead of returning; always a set of its own.
+        collective_limit_s: a collective operation may take so long.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Case:
     world: int = 2
     after: str | None = None
     killed: bool = False
+    collective_limit_s: float = COLLECTIVE_LIMIT_S
 
 
 @dataclass
@@ -114,7 +116,7 @@ def _rank(rank: int, world: int, cases: list[Case], folder: Path) -> None:
             store=dist.PrefixStore(case.name, store),
             rank=rank,
             world_size=world,
-            timeout=timedelta(seconds=COLLECTIVE_LIMIT_S),
+            timeout=timedelta(seconds=case.collective_limit_s),
         )
         try:
             value = case.function(*case.arguments)

@@ -45,7 +45,7 @@ def config(data: Path, chat: ChatTokenizer, run_dir: Path, weights: Path, stage:
     cfg.train.steps, cfg.train.save_every, cfg.train.seq_length = STEPS[stage], SAVE_EVERY[stage], 128
     cfg.rollout.max_response, cfg.rollout.decode_batch = 10, 8
     cfg.grpo.prompts_per_step, cfg.grpo.rollouts_per_prompt, cfg.grpo.mining_rollouts = 4, 3, 2
-    cfg.grpo.right_at, cfg.grpo.wrong_at, cfg.grpo.mask_truncated = 0.51, 0.5, False
+    cfg.grpo.pass_rates, cfg.grpo.mask_truncated = [0.5, 0.51], False
     cfg.grpo.refill, cfg.eval.seeds = 1, 1
     if stage == 1:
         cfg.grpo.switch = "plateau"

@@ -27,7 +27,7 @@ LAYOUTS += [("nano", layout) for layout in ("tp2 pp2", "pp2 vp2", "packed pp2")]
 LAYOUTS += [("llama-tiny", "tp2 dp2")]
 MICRO_BATCHES = [("dp2", 1), ("dp2", 4), ("pp2", 4), ("cp2", 4)]
 BF16 = ("tp2+sp", "pp2", "packed cp2")
-UPDATES = ("packed cp2", "tp2+sp", "pp2 vp2", "dp2 overlap")
+UPDATES = ("packed cp2", "packed tp2+sp", "packed pp2 vp2", "packed dp2 overlap", "tp2")
 LOPSIDED = ("tp2", "pp2", "cp2", "dp2", "packed dp2")
 
 

@@ -55,7 +55,7 @@ def run_config(data: Path, chat: ChatTokenizer, folder: Path, task: str, weights
     cfg.train.steps, cfg.train.save_every, cfg.train.global_batch, cfg.train.seq_length = 4, 2, 4, 128
     cfg.rollout.max_response, cfg.rollout.decode_batch = 10, 8
     cfg.grpo.prompts_per_step, cfg.grpo.rollouts_per_prompt, cfg.grpo.curriculum = 4, 3, "mined"
-    cfg.grpo.mining_rollouts, cfg.grpo.right_at, cfg.grpo.wrong_at = 2, 0.51, 0.5
+    cfg.grpo.mining_rollouts, cfg.grpo.pass_rates = 2, [0.5, 0.51]
     cfg.grpo.mask_truncated = False  # random weights never end a response
     cfg.eval.seeds, cfg.eval.every = 1, 2
     return cfg
@@ -107,9 +107,9 @@ def results(
     add("grpo restarted", "broken early", at_end.name, None, "grpo")
     add("grpo tp2", "other layout", "sft", None, "grpo", tp=2)
     cases.append(Case("drift", work.drift, (folders["unbroken"] / "grpo",), after="grpo"))
-    add("recorded", "recorded", "sft", None, "grpo", ("rollout.record=true", "eval.every=0"))
+    add("recorded", "recorded", "sft", None, "grpo", ("rollout.record=keep", "eval.every=0"))
     for name, parallel in REPLAYS.items():
-        replay = (f"rollout.replay={folders['recorded'] / 'grpo'}", "eval.every=0")
+        replay = (f"rollout.record={folders['recorded'] / 'grpo'}", "eval.every=0")
         packed = ("train.pack_tokens=256",) if "packed" in name else ()
         add(name, name, "recorded", None, "grpo", replay + packed, **parallel)
     harness.run(cases)

@@ -50,8 +50,8 @@ def updates_of_a_batch(cfg: RunConfig, folder: Path) -> dict[str, Metrics]:
         cfg.grpo = replace(cfg.grpo, objective=name, kl_beta=0.1, updates_per_batch=2, correction="token")
         engine = tiny.engine(cfg, folder)
         updates = Updates(cfg, engine, SimpleNamespace(size=tiny.NUM_TOKENS, pad_id=0))  # type: ignore[arg-type]
-        batches = [tiny.samples(8, seed) for seed in range(2)]
-        made[name] = [updates([b[n : n + 2] for n in range(0, 8, 2)], 1e-3, Phases(1)) for b in batches]
+        batches = [tiny.answers(8, seed) for seed in range(2)]
+        made[name] = [updates([b[n : n + 4] for n in range(0, 8, 4)], 1e-3, Phases(1)) for b in batches]
     return made
 
 

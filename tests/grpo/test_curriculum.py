@@ -27,7 +27,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-    def mine(cfg: RunConfig, engine: Any, chat: Any, items: list[QAItem], policy: str, step: int) -> list[Any]:
+    def mine(cfg: RunConfig, rollouts: Any, items: list[QAItem], policy: str, step: int) -> list[Any]:
         return [mined(item.id, (int(item.id.strip("qnew")) * 5 + step) % 9, policy=policy) for item in items]
 
     monkeypatch.setattr(stage.mining, "mine", mine)
@@ -44,7 +44,7 @@ def config(folder: Path, **grpo: Any) -> RunConfig:
 
 
 def begun(cfg: RunConfig, items: list[QAItem] = POOL) -> Curriculum:
-    made = Curriculum(cfg, None, None, items, RunDirectory(Path(cfg.run_dir), writer=True))  # type: ignore[arg-type]
+    made = Curriculum(cfg, None, items, RunDirectory(Path(cfg.run_dir), writer=True))  # type: ignore[arg-type]
     made.begin()
     return made
 

@@ -166,6 +166,15 @@ def test_a_summary_without_layouts_of_stages(demo_dir):
     assert "split over" not in text
 
 
+def test_what_befell_the_rollout_servers_is_told(demo_dir):
+    names = ("server_started", "server_lost", "server_restarted", "weights_pushed", "server_lost")
+    rows = [{"event": name, "server": "vllm_0"} for name in names]
+    (demo_dir / "grpo_stage1" / "events.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = text_of(read(write_report(demo_dir)))
+    assert "rollout servers: server lost 2x, server restarted 1x" in page
+    assert page.count("rollout servers:") == 1
+
+
 def test_a_failed_stage_tells_its_cause(demo_dir):
     (demo_dir / "grpo_stage2" / "DONE").unlink()
     (demo_dir / "grpo_stage2" / "FAILED.json").write_text('{"cause": "out of memory", "rank": 3, "step": 41}')

@@ -94,5 +94,5 @@ def test_steps_of_a_checkpoint_are_forgotten(tmp_path: Path) -> None:
 
 
 def test_a_step_that_was_not_recorded(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no rollouts of step 8; rollout.replay names"):
+    with pytest.raises(UserError, match="no rollouts of step 8; rollout.record names"):
         Bank(tmp_path).recorded(7)

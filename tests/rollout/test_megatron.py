@@ -4,7 +4,10 @@ Not covered here: tensor parallelism (tests/distributed).
 """
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import plain_qwen
@@ -15,7 +18,8 @@ from safetensors.torch import load_file
 
 from fleming_nemo.config.presets import ARCHS
 from fleming_nemo.data.batch import Sample
-from fleming_nemo.rollout import megatron
+from fleming_nemo.parallel.fp8_emulation_layers import linears
+from fleming_nemo.rollout import lean, megatron
 from fleming_nemo.rollout.megatron import MegatronRollouts
 from fleming_nemo.rollout.types import Request, Rollout
 from fleming_nemo.training.engine import Engine
@@ -30,6 +34,14 @@ NUM_TOKENS = 40
 STOPS = {3, 7, 11, 19}
 PROMPTS = ((1, 2, 5), (30, 31, 32, 33, 34, 35, 36), (12,), (5, 4, 3, 2, 1), (9, 9))
 REQUESTS = [Request(PROMPTS[n % 5], seed=100 + n) for n in range(15)]
+
+
+@pytest.fixture(autouse=True, params=["lean", "megatron"])
+def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to decode; a GPU, and layers in fp8, have only megatron-core's."""
+    if request.param == "megatron":
+        monkeypatch.setattr(megatron, "knows", lambda network: False)
+    return request.param
 
 
 @pytest.fixture(scope="module", params=["qwen2.5-tiny", "qwen3-tiny"])
@@ -119,23 +131,66 @@ def test_a_rollout_does_not_depend_on_its_neighbours(policy: tuple[Engine, Path]
 
 
 def test_dropping_finished_sequences_changes_nothing(
-    policy: tuple[Engine, Path], monkeypatch: pytest.MonkeyPatch
+    policy: tuple[Engine, Path], decoder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, _ = policy
     sizes: list[int] = []
-    select = megatron._select
 
-    def counting(cache: object, rows: torch.Tensor) -> None:
-        sizes.append(len(rows))
-        select(cache, rows)
+    def counting(select: Callable[[Any, torch.Tensor], None]) -> Callable[[Any, torch.Tensor], None]:
+        def selected(self: object, rows: torch.Tensor) -> None:
+            sizes.append(len(rows))
+            select(self, rows)
 
-    monkeypatch.setattr(megatron, "_select", counting)
+        return selected
+
+    for kind in (lean.LeanDecoder, megatron._Padded):
+        monkeypatch.setattr(kind, "select", counting(kind.select))
     got = sampler(engine).generate(REQUESTS, 1.0, 24, 0)
-    assert len(sizes) >= 4 and sizes == sorted(sizes, reverse=True) and sizes[-1] <= 5, "compaction was not exercised"
+    at_start = int(decoder == "megatron")  # it makes rows of prompts as it drops them
+    assert len(sizes) >= 3 + at_start and sizes == sorted(sizes, reverse=True) and sizes[-1] <= 5, "nothing was dropped"
     sizes.clear()
     monkeypatch.setattr(megatron, "_COMPACT_BELOW", 0.0)
     assert_equal(sampler(engine).generate(REQUESTS, 1.0, 24, 0), got)
-    assert sizes == [len(REQUESTS)]
+    assert sizes == [len(REQUESTS)] * at_start
+
+
+def test_prompts_whose_responses_have_ended_leave_the_cache(policy: tuple[Engine, Path], decoder: str) -> None:
+    """Several responses to each of three prompts, and those of one prompt all end before the others."""
+    if decoder != "lean":
+        pytest.skip("megatron-core's cache holds every sequence for itself")
+    engine, _ = policy
+    requests = [Request(PROMPTS[n % 3], seed=100 + n) for n in range(24)]
+    kept: list[tuple[int, int]] = []
+    place = lean.LeanDecoder._place
+
+    def watched(self: lean.LeanDecoder, prompt_A: np.ndarray) -> None:
+        place(self, prompt_A)
+        kept.append((len(self._prompt_keys[0]), self._slots))
+
+    with mock.patch.object(lean.LeanDecoder, "_place", watched):
+        together = sampler(engine).generate(requests, 1.0, 40, 0)
+    assert kept[0] == (3, 8) and kept[-1][0] < 3 and kept[-1][1] < 8
+    assert_equal(together, [sampler(engine).generate([r], 1.0, 40, 0)[0] for r in requests])
+
+
+def test_a_response_may_outgrow_the_room_it_is_given(
+    policy: tuple[Engine, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, _ = policy
+    expected = sampler(engine).generate(REQUESTS, 1.0, 24, 0)
+    monkeypatch.setattr(lean, "_FIRST", 3)
+    assert_equal(sampler(engine).generate(REQUESTS, 1.0, 24, 0), expected)
+
+
+def test_layers_in_fp8_are_left_to_megatron_core(policy: tuple[Engine, Path], decoder: str) -> None:
+    engine, _ = policy
+    if decoder == "lean":
+        assert lean.knows(engine.network)
+        linear = engine.network.decoder.layers[1].mlp.linear_fc1
+        plain = type(linear)
+        linear.__class__ = linears("delayed")[0]
+        assert not lean.knows(engine.network)
+        linear.__class__ = plain
 
 
 def test_the_seed_decides(policy: tuple[Engine, Path]) -> None:
@@ -205,7 +260,7 @@ def test_shapes_hold_for_every_architecture(weights: dict[str, Path]) -> None:
     assert ARCHS["nano"].tied and rollout.tokens[3] == int(log_p.argmax())
 
 
-def test_a_key_is_rotated_once(policy: tuple[Engine, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_rotated_once(policy: tuple[Engine, Path], decoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rotating all keys of the cache for every token, as megatron-core does, took half of the time."""
     engine, _ = policy
     rotated, rotate = [], rope_utils.apply_rotary_pos_emb
@@ -221,4 +276,5 @@ def test_a_key_is_rotated_once(policy: tuple[Engine, Path], monkeypatch: pytest.
     monkeypatch.setattr(attention, "apply_rotary_pos_emb", refused)
     sampler(engine, stops=set()).generate([Request((1, 2, 5), 0), Request((4, 5), 1)], 1.0, 6, 0)
     both = 2 * engine.shape.num_layers  # queries and keys
-    assert rotated == [3] * both + [1] * both * 5
+    # the lean decoder rotates the new token by itself
+    assert rotated == [3] * both + [1] * both * (5 if decoder == "megatron" else 0)

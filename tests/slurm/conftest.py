@@ -27,7 +27,11 @@ class Cluster:
         self.environ = environ
 
     def call(self, *command: str) -> str:
-        done = subprocess.run(command, env=self.environ, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+        """Call a program of Slurm; one that a busy controller hung up on (SIGPIPE) is called again."""
+        for _ in range(3):
+            done = subprocess.run(command, env=self.environ, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+            if done.returncode != -signal.SIGPIPE:
+                break
         assert done.returncode == 0, done.stderr
         return done.stdout
 

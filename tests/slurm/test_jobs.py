@@ -57,7 +57,7 @@ def test_a_job_whose_ranks_do_not_heed_the_signal_is_requeued_all_the_same(slurm
     until(lambda: (run_dir / "logs" / "attempt_2").exists())
     assert slurm.wait(job) == "COMPLETED", out.read_text()
     assert slurm.show(job)["Restarts"] == "1"
-    assert "the job has to stop: the run saves and leaves" in out.read_text()
+    assert "the job has to stop (time): the run saves and leaves" in out.read_text()
     assert "it is still there after 2 s, and is ended" in out.read_text()
     attempts = [json.loads(line)["cause"] for line in (run_dir / "attempts.jsonl").read_text().splitlines()]
     assert attempts == ["killed rank", "finished"]

@@ -151,7 +151,7 @@ def test_data_are_prepared_by_an_array_over_the_nodes(slurm, site, tmp_path, inv
     assert {shard[2] for shard in shards} == {"1", "2", "3"} and len({shard[1] for shard in shards}) == 3
     made = json.loads((out / "DONE").read_text())
     chains = (out / "cot" / "cot.jsonl").read_text().splitlines()
-    assert made == json.loads((out / "manifest.json").read_text()) and made["documents"] <= len(chains) <= 90
+    assert made == json.loads((out / "manifest.json").read_text()) and made["documents"] <= len(chains) == 72
 
 
 @pytest.fixture(scope="module")
@@ -205,16 +205,16 @@ class Rollouts:
 @pytest.mark.slow
 def test_a_server_in_the_second_component_is_started_again_alone(slurm, rollouts):
     job, run = rollouts("--nodes=2", ":", "--nodes=1", "--exclusive", "--gpus-per-node=8")
-    before = until(run.answering)
+    ((node, before),) = until(run.answering).items()
     trainers = run.trainers()
-    assert [node for node, _ in trainers] == ["node0", "node1"] and set(before) == {"node2"}
-    os.kill(int(before["node2"]), signal.SIGKILL)
-    until(lambda: run.answering() != before)
+    assert len({node, *(name for name, _ in trainers)}) == 3
+    os.kill(int(before), signal.SIGKILL)
+    until(lambda: run.answering()[node] != before)
     (run.folder / "enough").touch()
     assert slurm.wait(job) == "COMPLETED", run.out.read_text()
-    assert run.said("the rollout servers of node2 ended with exit code 137; again in 1 s")
+    assert run.said(f"the rollout servers of {node} ended with exit code 137; again in 1 s")
     assert run.trainers() == trainers and not (run.folder / "logs" / "attempt_2").exists()
-    until(lambda: not Path(f"/proc/{run.answering()['node2']}").exists())  # servers end with the job
+    until(lambda: not Path(f"/proc/{run.answering()[node]}").exists())  # servers end with the job
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ the training is beside the point, and stand-ins of tests/launch take its place, 
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from conftest import until
 
 from fleming_nemo.cli.compare import table
 from fleming_nemo.config.errors import UserError
@@ -30,19 +30,18 @@ ENDS = ("ok", "crash", "exit", "killed", "user", "wait")
 
 
 @pytest.fixture(scope="module")
-def lab(slurm, tmp_path_factory):
+def lab(slurm, site_of, tmp_path_factory):
     """`site(NAME, what, folder)` writes a site.env and makes it that of the next submission."""
     patch, folder = pytest.MonkeyPatch(), tmp_path_factory.mktemp("submission")
     for name, value in (slurm.environ | {"PYTHONPATH": os.getcwd()}).items():
         patch.setenv(name, value)
 
-    def site(name, what="", stand_in=STAND_IN):
-        file = folder / f"{name}.env"
-        path = f"{stand_in}:{os.getcwd()}" if what else os.getcwd()
-        file.write_text(f"export OMP_NUM_THREADS=1 PYTHONPATH={path} STAND_IN={what}\n")
-        patch.setenv("SITE_ENV", str(file))
+    def site(name, what="", stand_in=STAND_IN, preflight=0):
+        (folder / name).mkdir(exist_ok=True)
+        lines = [f"export STAND_IN={what}", f"PREFLIGHT={preflight}"]
+        patch.setenv("SITE_ENV", site_of(folder / name, *lines, path=str(stand_in) if what else "")["SITE_ENV"])
 
-    yield SimpleNamespace(folder=folder, site=site, jobs=folder / "jobs", slurm=slurm)
+    yield SimpleNamespace(folder=folder / "runs", site=site, jobs=folder / "jobs", slurm=slurm)
     patch.undo()
 
 
@@ -60,8 +59,10 @@ def sent(lab):
     small += ["grpo.prompts_per_step=2", "rollout.max_response=16", "eval.limit=4", f"run_dir={lab.folder}/chain"]
     out.chain = submit_chain([SFT, STAGE1, STAGE2], overrides=[*small, *ONE_PROCESS], **others)
     for what in ENDS:
-        lab.site(what, what)
-        setattr(out, what, submit(SFT, nodes=2, overrides=[f"run_dir={lab.folder}/{what}"], **others))
+        lab.site(what, what, preflight=int(what == "ok"))
+        setattr(
+            out, what, submit(SFT, nodes=2 if what == "ok" else 1, overrides=[f"run_dir={lab.folder}/{what}"], **others)
+        )
     lab.site("broken", "user")
     broken = [f"run_dir={lab.folder}/broken", *ONE_PROCESS]
     out.broken = submit_chain([SFT, STAGE1, STAGE2], overrides=broken, **others)
@@ -75,18 +76,12 @@ def sent(lab):
 
 
 def test_a_lost_node_is_noticed_and_the_run_goes_on_when_there_is_one(lab, sent):
-    """kill -9 of its slurmd, and of the processes that a node takes with it."""
-    _until(lambda: (lab.folder / "lost" / "pid_0").exists(), 120)
-    rank = int((lab.folder / "lost" / "pid_0").read_text())
+    until((lab.folder / "lost" / "pid_0").exists, 120)
     lab.site("lost", "ok")
-    slurmd = int((Path(lab.slurm.environ["SLURM_LAB_DIR"]) / "pid" / "slurmd.node3.pid").read_text())
     assert sent.lost.state == "running"
-    os.kill(slurmd, signal.SIGKILL)
-    step, shell = _parent(rank), _parent(_srun_of(sent.lost.job_id))
-    for pid in (rank, step, _parent(shell), shell):
-        os.kill(pid, signal.SIGKILL)
-    _until(lambda: sent.lost.state != "running", NOTICED_WITHIN_S)
-    subprocess.run([TESTS / "slurm" / "lab" / "start_slurm.sh"], env=lab.slurm.environ, check=True, timeout=120)
+    lab.slurm.kill_node("node3")
+    until(lambda: sent.lost.state != "running", NOTICED_WITHIN_S)
+    lab.slurm.start()
     assert sent.lost.result(timeout_s=120) == {"stage": "sft"}
     assert [attempt.cause for attempt in sent.lost.attempts][0] == "node failed"
 
@@ -95,6 +90,7 @@ def test_success(lab, sent):
     assert sent.ok.result(timeout_s=120) == {"stage": "sft"}
     assert sent.ok.state == "done" and "rank 0 is here" in sent.ok.logs()
     assert json.loads((lab.folder / "ok" / "rank_1.json").read_text())["LOCAL_WORLD_SIZE"] == "1"
+    assert len(list((lab.folder / "ok" / "logs" / "latest" / "preflight").glob("node*.json"))) == 2
     again = submit(SFT, overrides=[f"run_dir={lab.folder}/ok"], tiny=True, cluster="slurm", folder=lab.jobs)
     assert (again.cluster, again.result()) == ("none", {"stage": "sft"})
 
@@ -121,7 +117,7 @@ def test_failures_are_noticed_without_accounting(sent, what, error, words):
 
 
 def test_a_cancelled_job(lab, sent):
-    _until(lambda: (lab.folder / "wait" / "pid_0").exists(), 120)
+    until((lab.folder / "wait" / "pid_0").exists, 120)
     assert attach(lab.folder / "wait").state == "running"
     with pytest.raises(UserError, match=f"is running already as job {sent.wait.job_id}"):
         submit(SFT, overrides=[f"run_dir={lab.folder}/wait"], tiny=True, cluster="slurm", folder=lab.jobs)
@@ -133,7 +129,7 @@ def test_a_cancelled_job(lab, sent):
 def test_a_failed_link_cancels_what_depends_on_it(lab, sent):
     with pytest.raises(UserError, match="^the corpus has a hole; build it again$"):
         sent.broken.result(timeout_s=200)
-    _until(lambda: [link.state for link in sent.broken.links] == ["done"] + ["failed"] * 5, NOTICED_WITHIN_S)
+    until(lambda: [link.state for link in sent.broken.links] == ["done"] + ["failed"] * 5, NOTICED_WITHIN_S)
     assert sent.broken.links[-1].why == "cancelled, because a job that it depends on failed"
     assert not (lab.folder / "broken" / "grpo_stage1" / "config.yaml").exists()
 
@@ -142,7 +138,7 @@ def test_a_chain_that_is_interrupted_ends_in_an_evaluation_report(lab, sent):
     """Data, SFT, stage 1, mining, stage 2, evaluation, with real training; SFT gets the signal of a preemption."""
     root, sft = lab.folder / "chain", sent.chain.links[1]
     metrics = root / "sft" / "metrics.jsonl"
-    _until(lambda: metrics.exists() and metrics.read_text(), 200)
+    until(lambda: metrics.exists() and metrics.read_text(), 200)
     lab.slurm.call("scancel", "--batch", "--signal=USR1", sft.job_id)
     result = sent.chain.result(timeout_s=280)
     assert result["stage"] == "evaluation" and result["n"] == 4
@@ -192,26 +188,3 @@ def test_a_job_that_cannot_be_is_refused_in_one_sentence(lab, capfd, arguments, 
         submit(SFT, tiny=True, cluster="slurm", overrides=overrides, **given)
     assert "\n" not in str(refused.value) and capfd.readouterr().err == ""
     assert not (lab.folder / "refused").exists()
-
-
-def _until(what, limit_s):
-    end = time.monotonic() + limit_s
-    while not what():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
-
-
-def _parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def _srun_of(job: str) -> int:
-    """The process of the job's own srun on the node of its batch script."""
-    for entry in Path("/proc").iterdir():
-        try:
-            started = entry.name.isdigit() and (entry / "comm").read_text() == "srun\n"
-            if started and f"SLURM_JOB_ID={job}\0".encode() in (entry / "environ").read_bytes():
-                return int(entry.name)
-        except OSError:
-            continue
-    raise AssertionError(f"job {job} has no srun")

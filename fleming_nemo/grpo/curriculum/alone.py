@@ -7,11 +7,13 @@ from typing import Any
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.grpo.curriculum.stage import Curriculum
 from fleming_nemo.grpo.opening import open_run
+from fleming_nemo.rollout.engines import opened
 
 
 def run(cfg: RunConfig) -> dict[str, Any]:
     """Mine `items_rl.jsonl` with `model.weights`: writes mined.json and mining.json, returns the sizes of the pools."""
     engine, chat, items, folder = open_run(cfg)
-    curriculum = Curriculum(cfg, engine, chat, items, folder)
-    curriculum.begin()
+    with opened(cfg, engine, chat) as rollouts:
+        curriculum = Curriculum(cfg, rollouts, items, folder)
+        curriculum.begin()
     return {"stage": cfg.stage} | curriculum.rounds[-1]

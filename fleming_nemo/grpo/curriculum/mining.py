@@ -8,25 +8,21 @@ from tqdm import tqdm
 
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data.items import QAItem
-from fleming_nemo.data.tokenizer import ChatTokenizer
 from fleming_nemo.grpo.ledger import Entry, entry
 from fleming_nemo.parallel import groups
-from fleming_nemo.rollout.local import examiner
+from fleming_nemo.rollout.engines import Rollouts
 from fleming_nemo.rollout.types import request_seed
 from fleming_nemo.training import stop, watchdog
-from fleming_nemo.training.engine import Engine
 from fleming_nemo.training.progress import quiet
 
 
-def mine(
-    cfg: RunConfig, engine: Engine, chat: ChatTokenizer, items: Sequence[QAItem], policy: str, step: int
-) -> list[Entry]:
+def mine(cfg: RunConfig, engines: Rollouts, items: Sequence[QAItem], policy: str, step: int) -> list[Entry]:
     """`grpo.mining_rollouts` rollouts of every item under the current weights; entries in the order of the items.
 
     The seeds depend on the run's seed, the step, the item and the number of the rollout alone: a mining that was killed
     and begins again finds the same.
     """
-    layout = engine.layout
+    layout = groups.current()
     mine_items = items[layout.dp_rank :: layout.dp]
     rollouts = range(cfg.grpo.mining_rollouts)
     asked = [(item, [request_seed("mining", cfg.seed, step, item.id, k) for k in rollouts]) for item in mine_items]
@@ -35,7 +31,7 @@ def mine(
         watchdog.phase("mining"),
         stop.nothing_to_save(),
     ):
-        played = examiner(cfg, engine, chat, bar).play(asked, cfg.rollout.temperature, step)
+        played = engines.examiner(bar).play(asked, cfg.rollout.temperature, step)
     counted = [entry(episodes, policy, "mining") for episodes in played]
     by_id = {e.item_id: e for part in groups.gather_over_dp(counted) for e in part}
     return [by_id[item.id] for item in items]

@@ -56,22 +56,23 @@ class Split:
 def split(cfg: RunConfig, items: Sequence[QAItem], ledger: Ledger, failed: frozenset[str] | None) -> Split:
     """Split `items` by the newest mining round of the ledger, which has an entry of each.
 
-    Right at a pass rate of `grpo.right_at` or more, wrong at `grpo.wrong_at` or less; what lies between is not drawn.
+    Wrong up to the first pass rate of `grpo.pass_rates`, right from the second on; what lies between is not drawn.
 
     Args:
         failed: ids that failed the label check, None where there was none.
     """
     rate = {item.id: ledger.minings(item.id)[-1].pass_rate for item in items}
     out = set(quarantine.quarantined(rate, ledger, failed)) if failed and cfg.grpo.quarantine else set()
-    right = [item for item in items if rate[item.id] >= cfg.grpo.right_at]
-    wrong = [item for item in items if rate[item.id] <= cfg.grpo.wrong_at and item.id not in out]
-    between = [item for item in items if cfg.grpo.wrong_at < rate[item.id] < cfg.grpo.right_at]
+    wrong_at, right_at = cfg.grpo.pass_rates
+    right = [item for item in items if rate[item.id] >= right_at]
+    wrong = [item for item in items if rate[item.id] <= wrong_at and item.id not in out]
+    between = [item for item in items if wrong_at < rate[item.id] < right_at]
     return Split(
         right=right,
         wrong=wrong,
         between=between,
         quarantined=[item for item in items if item.id in out],
-        turns=[turns(item, ledger.failures(item.id, cfg.grpo.wrong_at)) for item in wrong],
+        turns=[turns(item, ledger.failures(item.id, wrong_at)) for item in wrong],
     )
 
 

@@ -10,14 +10,13 @@ from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data import files
 from fleming_nemo.data.items import QAItem
-from fleming_nemo.data.tokenizer import ChatTokenizer
 from fleming_nemo.grpo.curriculum import mining, pools, quarantine
 from fleming_nemo.grpo.curriculum.mixture import Mixture, easy_and_moderate
 from fleming_nemo.grpo.curriculum.switch import Switch
 from fleming_nemo.grpo.ledger import Entry, Ledger
 from fleming_nemo.parallel import agreement
+from fleming_nemo.rollout.engines import Rollouts
 from fleming_nemo.training import checkpoint
-from fleming_nemo.training.engine import Engine
 from fleming_nemo.training.rundir import RunDirectory
 
 MINED = "mined.json"
@@ -39,10 +38,8 @@ class Curriculum:
         rounds: what each mining of this stage found (`pools.round_row`), the first one included.
     """
 
-    def __init__(
-        self, cfg: RunConfig, engine: Engine, chat: ChatTokenizer, items: Sequence[QAItem], folder: RunDirectory
-    ) -> None:
-        self.cfg, self.engine, self.chat, self.items, self.folder = cfg, engine, chat, items, folder
+    def __init__(self, cfg: RunConfig, rollouts: Rollouts, items: Sequence[QAItem], folder: RunDirectory) -> None:
+        self.cfg, self.rollouts, self.items, self.folder = cfg, rollouts, items, folder
         self.mined = cfg.grpo.curriculum == "mined"
         self.ledger = Ledger()
         self.switch = Switch()
@@ -92,6 +89,10 @@ class Curriculum:
         """The next `count` questions."""
         self._position += count
         return self._mixture.draw(self._position - count, count)
+
+    def upcoming(self, count: int) -> list[QAItem]:
+        """What the next `draw` will give, unless the pool is mined before."""
+        return self._mixture.draw(self._position, count)
 
     def record(self, entries: Iterable[Entry]) -> None:
         """Add what a step found to the ledger."""
@@ -146,7 +147,7 @@ class Curriculum:
         return not self.mined and self.cfg.grpo.switch == "plateau"
 
     def _mine(self, step: int, policy: str) -> None:
-        entries = mining.mine(self.cfg, self.engine, self.chat, self.items, policy, step)
+        entries = mining.mine(self.cfg, self.rollouts, self.items, policy, step)
         self.ledger.begin_phase()
         self.ledger.add(entries)
 

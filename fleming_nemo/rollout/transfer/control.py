@@ -51,6 +51,10 @@ class Control:
     def resume(self, server: Server) -> Future:
         return self._start(server, "/resume")
 
+    def give_up(self, server: Server, why: str) -> None:
+        """Have the pool take it for dead: it was asked, and neither answers nor goes on."""
+        self._pool.loop.call_soon_threadsafe(self._pool.lost, server, why)
+
     def _start(self, server: Server, path: str, **content: Any) -> Future:
         self.requests[server] += 1
         call: Coroutine[Any, Any, Any] = self._pool.control(server, path, timeout_s=self._timeout_s, **content)
@@ -63,8 +67,9 @@ def outcomes(servers: list[Server], ask: Callable[[Server], Future]) -> dict[Ser
     return {server: outcome(future) for server, future in waiting.items()}
 
 
-def outcome(future: Future) -> Exception | Any:
+def outcome(future: Future, timeout_s: float | None = None) -> Exception | Any:
+    """The answer, or the error that it ended in; TimeoutError where there is neither in that time."""
     try:
-        return future.result()
+        return future.result(timeout_s)
     except Exception as error:
         return error

@@ -6,7 +6,8 @@ CPUs, they write straight into rank 0's buffers; elsewhere each sends rank 0 wha
 
 from __future__ import annotations
 
-import socket
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -14,12 +15,25 @@ import torch.distributed as dist
 from torch import Tensor
 
 from fleming_nemo.parallel import groups
-from fleming_nemo.parallel.agreement import everyone
-from fleming_nemo.rollout.transfer import sources
-from fleming_nemo.rollout.transfer.sources import Sources
-from fleming_nemo.rollout.vllm.worker.fleming_transfer import shared
-from fleming_nemo.rollout.vllm.worker.fleming_transfer.wire import SEAL_BYTES, Plan
+from fleming_nemo.rollout.transfer import sharing, sources
+from fleming_nemo.rollout.vllm.worker.fleming_transfer.wire import ALIGNMENT, SEAL_BYTES, Plan
 from fleming_nemo.training import watchdog
+
+IN_FLIGHT = 3
+"""Buckets that are on their way to the servers at the same time."""
+DEPTH = IN_FLIGHT + 2
+"""Buffers: those on their way, one that is complete, and one that is being filled."""
+
+
+class Origin(Protocol):
+    """What fills buckets: all tensors (`sources.Sources`), or what has changed (`changes.Changes`)."""
+
+    def fill(self, plan: Plan, number: int, bucket: Tensor) -> None:
+        """Copy what this rank holds of a bucket to its place there."""
+
+    def regions(self, plan: Plan, number: int, bucket: Tensor, rank: int) -> list[Tensor]:
+        """The parts of a bucket that a rank has to fill, as views of it, in an order that all ranks know."""
+        ...
 
 
 class Sink(Protocol):
@@ -43,90 +57,98 @@ class Stream:
     """Collective over all ranks; those of other replicas only take part in making it.
 
     Args:
+        bucket_bytes: largest bucket, without its seal.
         depth: buffers to take turns.
 
     Attributes:
-        sources: where the tensors are.
         shares: whether ranks write into one memory (else they send messages).
         buffers: rank 0's, and of all holders where they share them.
         descriptors: files behind shared buffers on rank 0.
     """
 
-    def __init__(self, networks: list[Any], origin: Sources, plan: Plan, depth: int) -> None:
-        self.sources, self.plan = origin, plan
+    def __init__(self, networks: list[Any], bucket_bytes: int, depth: int) -> None:
         self.holders = sources.holders()
         self.holds = groups.rank() in self.holders
         self._group = sources.small_group(self.holders)
         self._device = sources.device_of(networks)
-        size = plan.bucket_bytes + 2 * SEAL_BYTES + 64
-        self.buffers: list[Tensor] = []
-        self.descriptors: list[int] = []
-        self.shares = self._share(size, depth)
+        size = bucket_bytes + SEAL_BYTES + ALIGNMENT
+        self.buffers, self.descriptors = sharing.share(self.holders, self._device, size, depth)
+        self.shares = bool(self.buffers) or not self.holds
         if not self.shares and groups.rank() == 0:
             self.buffers = [torch.empty(size, dtype=torch.uint8, device=self._device) for _ in range(depth)]
 
-    def run(self, sink: Sink | None) -> None:
+    def run(self, origin: Origin, plan: Plan, sink: Sink | None) -> None:
         """Fill all buckets; rank 0 gives them to `sink`, the others have none.  An error of it stops all ranks.
 
-        Three buffers: one is on its way, one is being sealed, one is being filled.
+        Nobody waits for the bucket that is being filled: ranks vote on it, and end the vote when they have filled the
+        next one.  So rank 0 knows that a bucket is complete, and the others that it has sent those of four before.
 
         Raises:
             Stopped: on the other ranks, where rank 0 has given up.
         """
         if not self.holds:
             return
+        self._origin, self._plan = origin, plan
         problem: Exception | None = None
-        count = len(self.plan.buckets)
-        for number in range(count + 1):
+        before = None
+        count = len(plan.buckets)
+        for number in range(count):
             watchdog.beat()
-            if number < count and problem is None:
+            if problem is None:
                 self._fill(number, self._bucket(number))
-            if self._stop(problem is not None):
+                if sink is not None and number >= IN_FLIGHT:
+                    problem = _attempt(partial(sink.drained, number - IN_FLIGHT))
+            vote = self._begin_vote(problem is not None)
+            if before is not None and self._end_vote(before):
+                self._end_vote(vote)
                 raise problem or Stopped
-            if sink is None:
-                continue
-            try:
-                if number < count:
-                    sink.seal(number, self._bucket(number))
-                if number:
-                    sink.drained(number - 1)
-                if number < count:
-                    sink.send(number, self._bucket(number))
-            except Exception as error:
-                problem = error
-        if self._stop(problem is not None):
+            if before is not None and problem is None:
+                problem = self._pass_on(number - 1, sink)
+            before = vote
+        if before is not None and self._end_vote(before):
             raise problem or Stopped
+        if count and problem is None:
+            problem = self._pass_on(count - 1, sink)
+        for number in range(max(0, count - IN_FLIGHT), count):
+            if sink is not None and problem is None:
+                problem = _attempt(partial(sink.drained, number))
+        if self._end_vote(self._begin_vote(problem is not None)):
+            raise problem or Stopped
+
+    def _pass_on(self, number: int, sink: Sink | None) -> Exception | None:
+        if sink is None:
+            return None
+        bucket = self._bucket(number)
+        return _attempt(partial(sink.seal, number, bucket)) or _attempt(partial(sink.send, number, bucket))
 
     def close(self) -> None:
         """Give the shared memory back."""
         self.buffers.clear()
-        for descriptor in self.descriptors:
-            shared.release(descriptor)
-        self.descriptors.clear()
+        sharing.release(self.descriptors)
 
     def _bucket(self, number: int) -> Tensor:
-        size = self.plan.size(number)
+        size = self._plan.size(number)
         if self.buffers:
             return self.buffers[number % len(self.buffers)][:size]
         return torch.empty(0, dtype=torch.uint8)
 
     def _fill(self, number: int, bucket: Tensor) -> None:
         if self.shares or len(self.holders) == 1:
-            self.sources.fill(self.plan, number, bucket)
+            self._origin.fill(self._plan, number, bucket)
         elif groups.rank() == 0:
             self._collect(number, bucket)
         else:
             self._contribute(number)
 
     def _contribute(self, number: int) -> None:
-        scratch = torch.empty(self.plan.size(number), dtype=torch.uint8, device=self._device)
-        self.sources.fill(self.plan, number, scratch)
+        scratch = torch.empty(self._plan.size(number), dtype=torch.uint8, device=self._device)
+        self._origin.fill(self._plan, number, scratch)
         parts = [part.contiguous().view(-1).view(torch.uint8) for part in self._parts(number, scratch, groups.rank())]
         if parts:
             dist.send(torch.cat(parts), 0)
 
     def _collect(self, number: int, bucket: Tensor) -> None:
-        self.sources.fill(self.plan, number, bucket)
+        self._origin.fill(self._plan, number, bucket)
         for rank in self.holders[1:]:
             parts = self._parts(number, bucket, rank)
             if not parts:
@@ -139,35 +161,24 @@ class Stream:
                 at += part.nbytes
 
     def _parts(self, number: int, bucket: Tensor, rank: int) -> list[Tensor]:
-        return self.sources.regions(self.plan, number, bucket, rank)
+        return self._origin.regions(self._plan, number, bucket, rank)
 
-    def _stop(self, mine: bool) -> bool:
-        """Whether any holder wants to stop; all of them have come as far as this."""
-        vote = torch.tensor([int(mine)], dtype=torch.int32)
-        dist.all_reduce(vote, dist.ReduceOp.MAX, group=self._group)
+    def _begin_vote(self, stop: bool) -> tuple[Any, Tensor]:
+        """This rank has come as far as this, and wants to stop or to go on."""
+        vote = torch.tensor([int(stop)], dtype=torch.int32)
+        return dist.all_reduce(vote, dist.ReduceOp.MAX, group=self._group, async_op=True), vote
+
+    def _end_vote(self, begun: tuple[Any, Tensor]) -> bool:
+        """All holders have come as far; whether any of them wants to stop."""
+        work, vote = begun
+        work.wait()
         return bool(vote.item())
 
-    def _share(self, size: int, depth: int) -> bool:
-        """Map rank 0's buffers into every holder, where that can be done."""
-        told: list[str] | None = None
-        if groups.rank() == 0 and self._device.type == "cpu":
-            try:
-                for _ in range(depth):
-                    buffer, descriptor = shared.allocate(size)
-                    self.buffers.append(buffer)
-                    self.descriptors.append(descriptor)
-                told = [shared.path_of(descriptor) for descriptor in self.descriptors]
-            except OSError:  # /dev/shm is too small for a bucket
-                self.close()
-        offered = everyone((socket.gethostname(), told))
-        paths, host = offered[0][1], offered[0][0]
-        same = paths is not None and all(offered[rank][0] == host for rank in self.holders)
-        if same and self.holds and groups.rank():
-            try:
-                self.buffers = [shared.map_file(path, size) for path in paths or []]
-            except (OSError, RuntimeError):  # another container, or another user's view of /proc
-                self.buffers = []
-        mapped = all(everyone(not self.holds or (same and len(self.buffers) == depth)))
-        if not mapped:
-            self.close()
-        return mapped
+
+def _attempt(action: Callable[[], None]) -> Exception | None:
+    """What went wrong."""
+    try:
+        action()
+    except Exception as error:
+        return error
+    return None

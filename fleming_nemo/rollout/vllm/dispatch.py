@@ -23,7 +23,7 @@ LOSSES = 6
 """Servers that may die over one request: it may be what kills them."""
 _PAUSE_S = 0.1
 _ASK_S = 60.0
-_BASE_S, _TOKEN_S = 120.0, 0.25
+_BASE_S, _TOKEN_S = 600.0, 0.25
 
 
 class Dispatcher:

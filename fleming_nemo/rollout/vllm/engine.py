@@ -46,7 +46,8 @@ class VLLMEngine:
         push: gives servers the present weights, after a restart in mid-batch; None = `NeedsWeights` where none is left.
         staleness: how many steps older than asked for the weights of a server may be; newer ones are always allowed.
         progress: called with the number of finished responses.
-        patience_s: how long one response may take; None = 120 s, and 0.25 s for each token that it may have.
+        patience_s: how long one response may take; None = ten minutes, as the first
+            ones compile, and 0.25 s for each token that it may have.
     """
 
     def __init__(

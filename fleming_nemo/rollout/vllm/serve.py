@@ -56,6 +56,8 @@ async def _serve(args: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)  # Slurm's warnings are for the trainer, which decides when all ends
     settings = await _settings(args.folder / servers_file.SETTINGS, args.wait, stop)
     if settings is None:
         return

@@ -43,6 +43,7 @@ class ServerSettings:
     seed: of whatever is not seeded by a request.
     fp8: weights are quantised to FP8 as they arrive (`vllm-fp8`).
     sleeps: the server gives its memory back between batches, as it shares GPUs with the trainer.
+    memory: share of a GPU's memory that it may take for weights, cache and graphs; no more than is free at its start.
     """
 
     model: Path
@@ -54,6 +55,7 @@ class ServerSettings:
     seed: int = 0
     fp8: bool = False
     sleeps: bool = False
+    memory: float = 0.9
 
     def save(self, path: Path) -> None:
         """Write them for servers on other nodes (`serve`)."""
@@ -84,6 +86,7 @@ def command(settings: ServerSettings, python: Path, host: str, port: int) -> lis
     words += ["--logits-processors", "fleming_vocabulary:Decodable", "--middleware", "fleming_guard.Guard"]
     words += ["--worker-extension-cls", "fleming_transfer.extension.Worker"]
     words += ["--weight-transfer-config", json.dumps({"backend": "fleming"})]
+    words += ["--gpu-memory-utilization", str(settings.memory)]  # on a CPU, VLLM_CPU_KVCACHE_SPACE stands before it
     words += ["--disable-fastapi-docs", "--disable-uvicorn-access-log", "--return-tokens-as-token-ids"]
     if settings.dtype == "float32":
         words.append("--enforce-eager")  # graphs and compilation pay on GPUs in bf16, and cost a start minutes

@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fleming_nemo.config.errors import UserError
+from fleming_nemo.data import files
 from fleming_nemo.rollout.vllm import environment
 from fleming_nemo.rollout.vllm.address import Address, Key, make_key
 from fleming_nemo.rollout.vllm.origin import NotBack
@@ -59,25 +60,24 @@ class Started:
 
     async def open(self, http: Http) -> list[Server]:
         self._http = http
+        environment.check_heads(not self._gpus, _head_dim(self._settings.model))
         names = [f"vllm_{index}" for index in range(self._count)]
         quiet = None  # on a terminal only
         with tqdm(total=self._count, desc="vLLM servers", unit="server", disable=quiet, leave=False) as bar:
-            addresses = await asyncio.gather(*(self._start_one(name, bar) for name in names), return_exceptions=True)
-        for address in addresses:
-            if isinstance(address, NotBack):
-                raise UserError(f"a vLLM server did not start: {address}") from address
-            if isinstance(address, BaseException):
-                raise address
-        self._servers = [Server(n, a) for n, a in zip(names, addresses, strict=True) if isinstance(a, Address)]
+            try:
+                async with asyncio.TaskGroup() as group:  # the first that fails ends the others
+                    starts = [group.create_task(self._start_one(name, bar)) for name in names]
+            except ExceptionGroup as failed:
+                first = failed.exceptions[0]
+                raise (
+                    UserError(f"a vLLM server did not start: {first}") if isinstance(first, NotBack) else first
+                ) from None
+        self._servers = [Server(name, start.result()) for name, start in zip(names, starts, strict=True)]
         return self._servers
 
     def ended(self) -> list[tuple[Server, str]]:
-        found = []
-        for server in self._servers:
-            code = self._processes[server.name].exit_code
-            if server.alive and code is not None:
-                found.append((server, f"it ended with exit code {code}; see {self._processes[server.name].log}"))
-        return found
+        found = [(server, self._processes[server.name]) for server in self._servers if server.alive]
+        return [(server, process.epitaph()) for server, process in found if process.exit_code is not None]
 
     def discard(self, server: Server) -> None:
         self._processes[server.name].terminate()
@@ -148,7 +148,14 @@ class Started:
                 raise NotBack(f"not ready after {READY_S:g} s; the end of {process.log}:\n{process.tail()}")
             await asyncio.sleep(_LOOK_S)
         if process.exit_code is not None:
-            raise NotBack(f"exit code {process.exit_code}; the end of {process.log}:\n{process.tail()}")
+            raise NotBack(f"{process.epitaph()}, which ends with:\n{process.tail()}")
+
+
+def _head_dim(model: Path) -> int:
+    try:
+        return int(files.read_json(model / "config.json")["head_dim"])
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{model}: no model folder that the trainer wrote ({error}); start the run anew.") from error
 
 
 def _in_url(host: str) -> str:

@@ -1,14 +1,14 @@
 """A process that answers a trainer's control requests as a vLLM server does, with the receiving code that runs in one.
 
-Run by path, with the folder of `fleming_transfer` on PYTHONPATH and nothing of fleming_nemo: its "model" is the
-tensors that it was given.  Prints its port.  `POST /fault` makes it misbehave at a bucket of the next update.
+Run by path with the numbers of workers of some servers, with the folder of `fleming_transfer` on PYTHONPATH and
+nothing of fleming_nemo; each server is a process forked from this one, and its "model" the tensors that it was given.
+Prints number and port of each; ends with its standard input.  `POST /test/fault` makes a server misbehave.
 """
 
 import json
 import os
 import signal
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +31,7 @@ class Worker:
     def start(self) -> None:
         self.calls.append("start")
         self.loads = 0
+        self.tensors = {}
 
     def transfer(self, update: dict[str, Any]) -> None:
         self.receiver.receive(self.load)
@@ -42,15 +43,13 @@ class Worker:
                 os.kill(os.getpid(), signal.SIGKILL)
             if fault["kind"] == "freeze":
                 time.sleep(1000)
-            if fault["kind"] == "raise":
-                self.server.fault = {}
+            if fault["kind"].startswith("raise"):
+                if fault["kind"] == "raise":
+                    self.server.fault = {}
                 raise ValueError("no such parameter")
         self.loads += 1
         for name, tensor in tensors:
-            if name in self.tensors:
-                self.tensors[name].copy_(tensor)
-            else:
-                self.tensors[name] = tensor.clone()
+            self.tensors[name] = tensor.clone()
 
     def finish(self) -> None:
         self.calls.append("finish")
@@ -111,8 +110,19 @@ def damage(engine: Engine) -> None:
 
 
 def main() -> None:
+    children = []
+    for number, world in enumerate(sys.argv[1:]):
+        if (child := os.fork()) == 0:
+            serve(number, int(world))
+        children.append(child)
+    sys.stdin.read()
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+
+
+def serve(number: int, world: int) -> None:
     torch.set_num_threads(1)
-    engine = Engine(int(sys.argv[1]))
+    engine = Engine(world)
     damage(engine)
 
     class Handler(BaseHTTPRequestHandler):
@@ -133,14 +143,8 @@ def main() -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    print(server.server_address[1], flush=True)
+    print(number, server.server_address[1], flush=True)
     server.serve_forever()
-
-
-def _end_with_the_parent() -> None:
-    sys.stdin.read()
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -42,35 +42,34 @@ class Pool:
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
         self._client = httpx2.AsyncClient(timeout=300, trust_env=False, headers=headers)
-        self._processes: list[subprocess.Popen[str]] = []
+        self.given_up: list[str] = []
 
     async def control(
         self, server: Any, path: str, json: Any = None, params: Any = None, timeout_s: float = 300
     ) -> dict[str, Any]:
-        response = await self._client.post(server.address.url + path, json=json, params=params)
+        response = await self._client.post(server.address.url + path, json=json, params=params, timeout=timeout_s)
         if response.status_code >= 300:
             raise Refused(response.status_code, response.text)
         return response.json() if response.content else {}
 
+    def lost(self, server: Any, why: str) -> None:
+        self.given_up.append(server.name)
+
     def ask(self, server: Server, path: str, json: Any = None, params: Any = None) -> Any:
         return asyncio.run_coroutine_threadsafe(self.control(server, path, json, params), self.loop).result()
 
-    def start(self, name: str, world: int = 1) -> Server:
-        """A process of `receiving.py`; it ends with this one."""
-        environment = os.environ | {"PYTHONPATH": str(WORKER_FOLDER), "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("receiving.py")), str(world)],
-            env=environment,
+    def start(self, worlds: dict[str, int]) -> list[Server]:
+        """Servers of `receiving.py` by name, with their numbers of workers; they end with this process."""
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("receiving.py")), *map(str, worlds.values())],
+            env=os.environ | {"PYTHONPATH": str(WORKER_FOLDER), "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._processes.append(process)
-        assert process.stdout is not None
-        return Server(name, f"http://127.0.0.1:{int(process.stdout.readline())}", world)
-
-    def close(self) -> None:
-        for process in self._processes:
-            process.kill()
-            process.wait()
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        assert self._process.stdout is not None
+        ports = dict(map(int, self._process.stdout.readline().split()) for _ in worlds)
+        return [
+            Server(name, f"http://127.0.0.1:{ports[number]}", world)
+            for number, (name, world) in enumerate(worlds.items())
+        ]

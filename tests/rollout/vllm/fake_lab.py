@@ -85,6 +85,7 @@ def build(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     def command(settings: ServerSettings, python: Path, host: str, port: int) -> list[str]:
         return [sys.executable, "-I", fake_vllm.__file__, host, str(port), str(made.faults)]
 
+    monkeypatch.setattr(started, "_head_dim", lambda model: 32)
     monkeypatch.setattr(environment, "find", lambda: environment.VLLMPython(Path(sys.executable), "0.32.0", True))
     monkeypatch.setattr(started, "command", command)
     monkeypatch.setattr(started, "_LOOK_S", 0.05)

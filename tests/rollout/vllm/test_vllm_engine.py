@@ -61,7 +61,13 @@ def test_all_is_well(lab: Lab):
 FAULTS = st.dictionaries(st.sampled_from(fake_vllm.FAULTS), st.floats(0.01, 0.06), min_size=1, max_size=4)
 
 
-@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_all_faults_at_once(lab: Lab):
+    lab.fail(**dict.fromkeys(fake_vllm.FAULTS, 0.03))
+    lab.run(play(requests(8, 4)), patience_s=1.0)
+
+
+@pytest.mark.slow
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(FAULTS)
 def test_any_mix_of_faults(tmp_path_factory, monkeypatch, faults):
     lab = build(tmp_path_factory.mktemp("lab"), monkeypatch)

@@ -1,100 +1,36 @@
 """The real vLLM on this machine's CPU, with weights that the trainer sent: `make vllm-cpu`, then `make test-vllm`."""
 
-import asyncio
 import os
 import re
 import signal
 import socket
-import threading
 from collections import Counter
 from pathlib import Path
 
 import httpx2
 import psutil
 import pytest
-import tiny
 import torch
-import torch.nn.functional as F
+from real_lab import LONG, MOST, Cluster, judged
 
-from fleming_nemo.config.presets import ARCHS
-from fleming_nemo.rollout.transfer.push import Transfer
 from fleming_nemo.rollout.types import Request
-from fleming_nemo.rollout.vllm import environment, model_folder, pool
-from fleming_nemo.rollout.vllm.engine import ServersGone, VLLMEngine
-from fleming_nemo.rollout.vllm.pool import Pool
-from fleming_nemo.rollout.vllm.settings import WORKER_FOLDER, ServerSettings
+from fleming_nemo.rollout.vllm import environment, pool
+from fleming_nemo.rollout.vllm.engine import ServersGone
+from fleming_nemo.rollout.vllm.settings import WORKER_FOLDER
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow, pytest.mark.timeout(1800)]
 
-# One is tied (Qwen2.5) and one is not (Qwen3); fp32, so that differences are rounding and nothing else.
-ARCHITECTURES = ("qwen2.5-tiny", "qwen3-tiny")
-MOST = 24
-LONG = tuple(5 + i % 250 for i in range(300))
-"""Longer than vLLM's block of 128 tokens on a CPU: shorter prompts never meet the prefix cache."""
-
-
-class Cluster:
-    """A pool of real servers in a loop of its own, and the trainer in this process."""
-
-    def __init__(self, arch: str, servers: int, chat, weights: Path, logs: Path) -> None:
-        self.arch, self.chat, self.weights = arch, chat, weights
-        model_folder.write(logs / "model", ARCHS[arch], "fp32", chat, "")
-        settings = ServerSettings(logs / "model", chat.size, "float32", 512, 16)
-        self.loop = asyncio.new_event_loop()
-        threading.Thread(target=self.loop.run_forever, daemon=True).start()
-        self.pool = Pool.start(settings, servers, logs)
-        self.call(self.pool.__aenter__())
-        self.trainer = tiny.engine(tiny.config(arch), weights)
-        self.transfer = Transfer(self.trainer)
-        self.transfer.push(self.pool.servers, 1, self.pool)
-
-    def call(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(900)
-
-    def engine(self, **options) -> VLLMEngine:
-        async def push(servers):
-            await asyncio.to_thread(self.transfer.push, servers, 1, self.pool)
-
-        return VLLMEngine(
-            self.pool, self.chat.size, {self.chat.end_id, self.chat.pad_id}, decode_batch=16, push=push, **options
-        )
-
-    def generate(self, asked, temperature=1.0, finished=lambda i, r: None, **options):
-        async def whole():
-            engine = self.engine(**options)
-            try:
-                return await engine.generate(asked, temperature, MOST, 1, finished)
-            finally:
-                await engine.close()
-
-        return self.call(whole())
-
-    def close(self) -> None:
-        self.transfer.close()
-        self.call(self.pool.__aexit__())
-        self.loop.call_soon_threadsafe(self.loop.stop)
+# nano is a Qwen2.5 with tied embeddings, the other a Qwen3 without; fp32, so that differences are rounding alone.
+ARCHITECTURES = ("nano", "qwen3-tiny")
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
-def cluster(request, one_process, chat, tmp_path_factory):
+def cluster(request, chat, weights, tmp_path_factory):
     environment.find()  # says what to do where there is none
     folder = tmp_path_factory.mktemp(request.param)
-    weights = tiny.save_random(request.param, folder / "weights")
-    made = Cluster(request.param, 1, chat, weights, folder / "logs")
+    made = Cluster(request.param, chat, weights[request.param], folder / "logs")
     yield made
     made.close()
-
-
-def judged(cluster, request, tokens, temperature):
-    """Log-probabilities of a response by transformers, from the same weights: of the ids that the tokenizer has."""
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(cluster.weights, dtype=torch.float32)
-    ids = torch.tensor([[*request.prompt, *tokens]])
-    with torch.no_grad():
-        logits = model(ids).logits[0, len(request.prompt) - 1 : -1, : cluster.chat.size]
-    logprobs = F.log_softmax(logits / (temperature or 1.0), -1)
-    return logprobs.gather(1, torch.tensor(tokens)[:, None])[:, 0], logits.argmax(-1)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7, 0.0])
@@ -174,15 +110,12 @@ def test_from_another_interface_nothing_is_there(cluster):
 
 
 def test_the_key_is_in_no_command_line_environment_or_log(cluster):
-    key_file = next(
-        Path(p.environ()["FLEMING_VLLM_KEY_FILE"]) for p in below(cluster) if "FLEMING_VLLM_KEY_FILE" in p.environ()
-    )
-    key = key_file.read_text().strip()
-    for process in below(cluster):
+    server = below(cluster)[0]
+    key = Path(server.environ()["FLEMING_VLLM_KEY_FILE"]).read_text().strip()
+    assert server.environ()["PYTHONPATH"] == str(WORKER_FOLDER)
+    for process in [psutil.Process(keeper(cluster)), *below(cluster)]:
         assert key not in " ".join(process.cmdline()) and key not in " ".join(process.environ().values())
-        assert str(WORKER_FOLDER) == process.environ().get("PYTHONPATH")
-    for log in cluster.pool._origin._logs.glob("*.log"):
-        assert key not in log.read_text(errors="replace")
+    assert key not in cluster.pool._origin._processes["vllm_0"].log.read_text(errors="replace")
 
 
 def keeper(cluster, index=0) -> int:
@@ -221,6 +154,19 @@ def test_all_servers_dead_is_a_clear_end(cluster, monkeypatch):
     """Last in this file: it leaves no server."""
     monkeypatch.setattr(pool, "RESTARTS", 0)
     os.kill(keeper(cluster), signal.SIGTERM)
-    with pytest.raises(ServersGone, match="all vLLM servers are gone.*vllm_0.*exit code.*the same command goes on"):
+    with pytest.raises(ServersGone, match="all vLLM servers are gone.*vllm_0.*ended.*the same command goes on"):
         cluster.generate([Request((7, 8), 1)])
     assert not below(cluster) if psutil.pid_exists(keeper(cluster)) else True
+
+
+def test_tensor_parallel_ranks_give_the_same_responses(chat, weights, tmp_path):
+    """Two ranks on the cores of this machine, and what one rank would have answered, to rounding."""
+    asked = [Request(prompt, seed) for prompt in (LONG, (7, 8, 9)) for seed in range(4)]
+    pair = Cluster("qwen3-tiny", chat, weights["qwen3-tiny"], tmp_path, tp=2)
+    try:
+        assert pair.call(pair.pool.control(pair.pool.servers[0], "/get_world_size")) == {"world_size": 2}
+        for request, rollout in zip(asked, pair.generate(asked), strict=True):
+            logprobs, _ = judged(pair, request, rollout.tokens, 1.0)
+            assert (torch.from_numpy(rollout.logprobs) - logprobs).abs().max() < 1e-4
+    finally:
+        pair.close()

@@ -64,6 +64,7 @@ def test_told_to_end_all_of_it_ends(started_family):
     process, pids = started_family
     process.terminate()
     assert asyncio.run(process.ended()) == 128 + signal.SIGTERM
+    assert process.epitaph() == f"it was ended by SIGTERM; see {process.log}"
     assert all(map(gone, pids))
 
 
@@ -117,6 +118,24 @@ def test_a_start_that_fails_tells_the_end_of_its_own_log(tmp_path: Path):
     assert asyncio.run(process.ended()) == 3
     assert process.tail().splitlines()[-1] == "line 99" and "earlier" not in process.tail()
     assert log.read_text().startswith("of an earlier start\nline 0")
+    assert process.epitaph() == f"it ended with exit code 3; see {log}"
+
+
+def test_the_first_of_many_errors_is_the_cause(tmp_path: Path):
+    """What vLLM says: the worker's error, then everybody's who waited for it."""
+    said = (
+        "(Worker pid=7) ERROR 11-22 [x.py:953] Traceback (most recent call last):\n"
+        "(Worker pid=7) ERROR 11-22 [x.py:953] ValueError: no such quantisation\n"
+        "(EngineCore pid=5) ERROR 11-22 [core.py:1510] RuntimeError: Worker failed with error\n"
+        "RuntimeError: Engine core initialization failed. See root cause above.\n"
+    )
+    process = ServerProcess(
+        [sys.executable, "-c", f"raise SystemExit(print({said!r}) or 1)"], dict(os.environ), tmp_path / "log"
+    )
+    asyncio.run(process.ended())
+    assert (
+        process.epitaph() == f"it ended with exit code 1 over ValueError: no such quantisation; see {tmp_path / 'log'}"
+    )
 
 
 def test_a_kept_port_is_the_server_s(tmp_path: Path):
@@ -201,6 +220,18 @@ def test_an_environment_that_cannot_work_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(environment, "_versions", lambda python: VERSIONS | found)
     with pytest.raises(UserError, match=told):
         environment.check(Path("python"))
+
+
+def test_heads_that_vllm_would_die_of_are_refused_before(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(started, "_head_dim", lambda model: 16)
+
+    async def enter():
+        async with lab.pool(1):
+            pass
+
+    with pytest.raises(UserError, match="knows no heads of 16.*qwen3-tiny"):
+        asyncio.run(enter())
+    assert not (lab.folder / "logs").exists()  # nothing was started
 
 
 def test_an_environment_that_works(monkeypatch: pytest.MonkeyPatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +15,11 @@ from .channel import Channel
 from .shared import open_buffer
 from .wire import Plan, chain, check_seal
 
+_AHEAD = 2
+
 
 class Incoming:
-    """The buckets of one transfer in order; the next one is on its way while one is being used.
+    """The buckets of one transfer in order; the next ones are on their way while one is being used.
 
     Damage is not raised at once: the other ranks are in the middle of the same operations, so the rest is received and
     thrown away, and `problem` says what was wrong.
@@ -33,12 +36,12 @@ class Incoming:
 
     def __iter__(self) -> Iterator[Tensor]:
         """Each bucket without damage; after the first damaged one none."""
-        coming = self._post(0) if self.sizes else None
-        for number in range(len(self.sizes)):
-            assert coming is not None
-            bucket = self._arrived(number, coming)
-            if number + 1 < len(self.sizes):
-                coming = self._post(number + 1)
+        count = len(self.sizes)
+        coming = deque(self._post(number) for number in range(min(_AHEAD, count)))
+        for number in range(count):
+            bucket = self._arrived(number, coming.popleft())
+            if number + _AHEAD < count:
+                coming.append(self._post(number + _AHEAD))
             if self.problem is None:
                 try:
                     self.digest = chain(self.digest, check_seal(bucket, number))
@@ -95,7 +98,7 @@ class Leases:
         return torch.from_numpy(lease)
 
     def _give_back(self, whole: np.ndarray) -> None:
-        if len(whole) == self._size and len(self._free) < 2:
+        if len(whole) == self._size and len(self._free) <= _AHEAD:
             self._free.append(whole)
 
 

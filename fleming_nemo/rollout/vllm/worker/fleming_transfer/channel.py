@@ -1,14 +1,15 @@
 """The group of a transfer: the trainer's rank 0 and all workers of the servers that take part.
 
 Beside torch.distributed's default groups, which on either side mean something else.  The servers learn place and name
-of the group from the trainer's guarded request; what meets there exchanges addresses, never pickles.  Whoever leaves
-ends it for all: the others' operations fail at once, or after `timeout_s` where a peer only stands still.
+of the group from the trainer's guarded request; what meets there exchanges addresses, never pickles.  When the trainer
+leaves, that ends it for all; a peer that only stands still is given up after `timeout_s`.
 """
 
 from __future__ import annotations
 
 import datetime
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,6 +18,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+_ENDED = "ended"
+_LOOK_S = 0.25
 
 BACKENDS = ("gloo", "nccl", "ipc")
 
@@ -70,6 +74,7 @@ class Channel:
             wait_for_workers=False,
             master_listen_fd=listener.detach() if listener is not None else None,
         )
+        self._ended = f"{meeting.name}/{_ENDED}"
         store = dist.PrefixStore(meeting.name, self._store)
         self._group: Any
         if self.on_gpu:
@@ -80,10 +85,11 @@ class Channel:
             options._timeout = 4 * limit  # this class notices first; NCCL's own watchdog would end the process
             self._group = dist.ProcessGroupNCCL(store, rank, meeting.world, options)
         else:
-            options = dist.ProcessGroupGloo._Options()
-            options._devices = [dist.ProcessGroupGloo.create_device(hostname=own)]
+            gloo: Any = dist.ProcessGroupGloo
+            options = gloo._Options()
+            options._devices = [gloo.create_device(hostname=own)]
             options._timeout = limit
-            self._group = dist.ProcessGroupGloo(store, rank, meeting.world, options)
+            self._group = gloo(store, rank, meeting.world, options)
 
     def broadcast(self, buffer: Tensor) -> Any:
         """Start to send (rank 0) or to receive; `wait` for it."""
@@ -106,24 +112,51 @@ class Channel:
         """Wait for an operation; `look` is called now and then and may raise what makes waiting pointless.
 
         Raises:
-            RuntimeError: a peer has gone (torch.distributed's own errors are of this class).
+            RuntimeError: a peer has gone (torch.distributed's own errors are of this class), or the trainer gave up.
             TimeoutError: it took longer than the group allows.
         """
-        begun = time.monotonic()
-        pause = 1e-4
-        while not work.is_completed():
-            if time.monotonic() - begun > self.meeting.timeout_s:
+        limit = time.monotonic() + self.meeting.timeout_s
+        while not self._done(work):
+            if time.monotonic() > limit:
                 raise TimeoutError(f"no answer within {self.meeting.timeout_s:g} s")
             look()
-            time.sleep(pause)
-            pause = min(2 * pause, 2e-3)
-        work.wait()
+            if self.rank and self._store.check([self._ended]):
+                raise RuntimeError("the trainer has ended this transfer")
+
+    def _done(self, work: Any) -> bool:
+        """Wait a moment for it; its own error is raised."""
         if self.on_gpu:
+            until = time.monotonic() + _LOOK_S
+            while not work.is_completed() and time.monotonic() < until:
+                time.sleep(1e-4)
+            if not work.is_completed():
+                return False
+            work.wait()
             torch.cuda.current_stream(self.device).synchronize()
+            return True
+        try:
+            work.wait(datetime.timedelta(seconds=_LOOK_S))
+        except RuntimeError:
+            if work.is_completed():
+                raise
+            return False
+        return True
 
     def close(self) -> None:
-        """Leave; operations that are under way fail on all ranks."""
-        self._group.abort()
+        """Leave, the trainer for all. Never waits, even if operations are under way."""
+        if not self.rank:
+            self._store.set(self._ended, "1")
+        if self.on_gpu:
+            self._group.abort()
+        # gloo cannot end what has begun, and a group that is dropped before that waits for it
+        until = self.meeting.timeout_s + 5
+        threading.Thread(target=_outlive, args=(self._group, self._store, until), daemon=True).start()
+        self._group = None
+
+
+def _outlive(group: Any, store: Any, seconds: float) -> None:
+    """Hold references until whatever is under way has timed out."""
+    time.sleep(seconds)
 
 
 def listen(address: str) -> socket.socket:

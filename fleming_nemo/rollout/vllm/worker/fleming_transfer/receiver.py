@@ -16,6 +16,7 @@ from torch import Tensor
 from . import wire
 from .buckets import Assembler, Incoming, Leases, shared_buffers
 from .channel import Channel, Meeting
+from .delta import Changes, Copy
 
 Load = Callable[[list[tuple[str, Tensor]]], None]
 
@@ -45,7 +46,9 @@ class Receiver:
     def __init__(self, device: torch.device) -> None:
         self.held: int | None = None
         self.digest = 0
+        self._update: dict[str, Any] = {}
         self._plan: wire.Plan | None = None
+        self._copy: Copy | None = None
         self._device = device
         self._channel: Channel | None = None
         self._shared: list[Tensor] = []
@@ -70,7 +73,7 @@ class Receiver:
             `held`, the version in the model now; `digest`; and `error`, None if all went well.
         """
         try:
-            self._plan = self._prepare(update)
+            self._plan, self._update = self._prepare(update), update
         except Exception as error:
             return self.report(error)
         try:
@@ -78,7 +81,7 @@ class Receiver:
             model.transfer(update)
             model.finish()
         except Exception as error:
-            self.held = None
+            self.held = self._copy = None
             with contextlib.suppress(Exception):
                 model.undo()
             return self.report(error)
@@ -93,18 +96,35 @@ class Receiver:
         """
         assert self._channel is not None and self._leases is not None and self._plan is not None
         self.held = None
-        plan = self._plan
+        plan, changes = self._plan, None
+        if "parts" in self._update:
+            assert self._copy is not None
+            changes = Changes(self._copy, self._update["parts"])
+        elif self._update["keep"]:
+            self._copy = self._copy or Copy()
+        else:
+            self._copy = None
         sizes = [plan.size(number) for number in range(len(plan.buckets))]
         incoming = Incoming(self._channel, sizes, self._shared, self._leases)
         assembler = Assembler(plan)
         for number, bucket in enumerate(incoming):
             try:
-                load(assembler.tensors(number, bucket))
+                tensors = assembler.tensors(number, bucket)
+                if changes is not None:
+                    changes.take(tensors)
+                else:
+                    load(tensors)
+                    if self._copy is not None:
+                        self._copy.keep(tensors)
+                del tensors
             except Exception as error:
                 incoming.drain(f"{type(error).__name__}: {error}")
             del bucket
         if incoming.problem is not None:
             raise RuntimeError(incoming.problem)
+        if changes is not None and self._copy is not None:
+            changes.check()
+            load(list(self._copy.tensors.items()))
         self.digest = incoming.digest
 
     def report(self, error: Exception | None = None) -> dict[str, Any]:
@@ -134,6 +154,8 @@ class Receiver:
         known, to = update["from"], update["to"]
         if known is not None and known != self.held:
             raise ValueError(f"the trainer takes this engine to hold version {known}, and it holds {self.held}")
+        if "parts" in update and (known is None or self._copy is None):
+            raise ValueError("this engine has no copy of weights that changes could apply to")
         if not isinstance(to, int):
             raise ValueError(f"{to!r} is no version of weights")
         return wire.from_announcement(update)

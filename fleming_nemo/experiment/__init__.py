@@ -1,0 +1,1 @@
+"""NeMo's `exp_manager` block, mapped onto the run directory."""
