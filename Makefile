@@ -41,7 +41,8 @@ test-vllm: $(STAMP) $(VLLM_VENV)/.installed
 
 # nemorun starts python and torchrun by name.
 test-nemo: $(NEMO_VENV)/.installed
-	PATH="$(CURDIR)/$(NEMO_VENV)/bin:$$PATH" $(NEMO_VENV)/bin/python -m pytest -m "not gpu" tests/nemo $(ARGS)
+	PATH="$(CURDIR)/$(NEMO_VENV)/bin:$$PATH" $(NEMO_VENV)/bin/python -m pytest -m "not gpu" \
+	  tests/nemo tests/experiment tests/migrate tests/config $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

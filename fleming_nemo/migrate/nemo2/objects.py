@@ -13,7 +13,7 @@ _ADAM = "optim.config"
 _SCHEDULE = "optim.lr_scheduler"
 _LORA = "all weights are trained; there are no adapters"
 _FUSED = "fusions are megatron-core's own choice"
-_LOGS = "metrics.jsonl and report.html in the run directory are always written"
+_LOGS = "metrics.jsonl and report.html are always written; under nemorun, exp_manager repeats them elsewhere"
 _DATA = "chains come from data.dir, which data_prep/ writes"
 DECAYS = {
     "CosineAnnealingScheduler": "cosine",

@@ -8,7 +8,7 @@ from fleming_nemo.migrate.nemo_rl.parts import switched_on
 from fleming_nemo.migrate.rules import Rule, Source, always, each, lacks, same, turned, within
 
 _DATA = "questions with a verified answer come from data.dir, which data_prep/ writes"
-_LOGS = "metrics.jsonl and report.html in the run directory are always written"
+_LOGS = "metrics.jsonl and report.html are always written; under nemorun, exp_manager repeats them elsewhere"
 _AUTOMODEL = (
     "single_rank_consolidation consolidation_timeout_minutes model_cache_dir model_repo_id is_peft peft_config is_async"
 )
