@@ -21,7 +21,7 @@ from fleming_nemo.data.tokenizer import ChatTokenizer
 pytestmark = pytest.mark.slow
 
 SERVED = ("rollout.engine=vllm",)
-AHEAD = (*SERVED, "rollout.staleness=1", "grpo.max_mismatch=10", "eval.every=0")
+AHEAD = (*SERVED, "rollout.staleness=1", "grpo.max_mismatch=10")  # evaluations draw beside the next batch
 STEPS, QUESTIONS, GROUP = 4, 4, 3
 
 
