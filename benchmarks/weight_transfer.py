@@ -6,8 +6,12 @@ timed from the first control request to the last answer: gathering, packing, che
 unpacking.  The plain broadcast sends flat buffers of the same sizes through the same group and does nothing with them.
 Rounds alternate, so that a busy machine slows both.
 
+With `--lr`, then, what sending only changes is worth: fp32 master weights of standard deviation 0.02 move by an Adam
+step of that size (in size between nothing and the learning rate, as moments are old or new), and are rounded to bf16.
+
     python benchmarks/weight_transfer.py --layout tp2
     python benchmarks/weight_transfer.py --layout pp2
+    python benchmarks/weight_transfer.py --lr 1e-6
 """
 
 from __future__ import annotations
@@ -47,6 +51,7 @@ class Settings:
     bucket_bytes: int
     rounds: int
     port: int
+    lr: float
 
 
 def main() -> None:
@@ -57,9 +62,10 @@ def main() -> None:
     parser.add_argument("--bucket-mib", type=int, default=32, help="largest bucket (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=7, help="of each, alternating (default: %(default)s)")
     parser.add_argument("--port", type=int, default=29517, help="of the trainer's group (default: %(default)s)")
+    parser.add_argument("--lr", type=float, default=0.0, help="measure changes at this learning rate, too")
     args = parser.parse_args()
     shape = shrunk(ARCHS["qwen2.5-7b"], args.shrink)
-    settings = Settings(args.layout, args.backend, shape, args.bucket_mib * MIB, args.rounds, args.port)
+    settings = Settings(args.layout, args.backend, shape, args.bucket_mib * MIB, args.rounds, args.port, args.lr)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     results = context.SimpleQueue()
@@ -98,6 +104,11 @@ def print_results(settings: Settings, found: dict[str, Any]) -> None:
     print(f"  transfer {gigabytes / push:.2f} GB/s, plain gloo broadcast {gigabytes / plain:.2f} GB/s", end="   ")
     print(json.dumps({"share": round(statistics.median(ratios), 2)}), f"({', '.join(f'{r:.2f}' for r in ratios)})")
     peaks = ", ".join(f"rank {rank} {peak / MIB:.0f} MiB" for rank, peak in enumerate(found["peaks"]))
+    if found["changes"]:
+        share, seconds = (statistics.median(column) for column in zip(*found["changes"], strict=True))
+        print(
+            f"  changes at learning rate {settings.lr:g}: {share:.1%} of the bytes, {seconds:.2f} s with finding them"
+        )
     print(f"  most memory beyond the weights: {peaks}; the model is {found['bytes'] / MIB:.0f} MiB")
 
 
@@ -132,12 +143,34 @@ def trainer(rank: int, settings: Settings, pipe: Connection | None, results: Any
             plain.append(plain_broadcast(transfer, pool))
         everyone(None)
     peaks = everyone(memory("VmHWM") - before)
+    changes = push_changes(policy, settings, server, pool) if settings.lr else []
     if rank == 0:
         plan = transfer.shards.plan
         found = {"push": push[1:], "plain": plain[1:], "bytes": plan.nbytes, "requests": requests, "peaks": peaks}
-        results.put(found | {"tensors": len(plan.entries), "buckets": len(plan.buckets)})
+        results.put(found | {"changes": changes, "tensors": len(plan.entries), "buckets": len(plan.buckets)})
     transfer.close()
     groups.shutdown()
+
+
+def push_changes(policy: Any, settings: Settings, server: Server, pool: Any) -> list[tuple[float, float]]:
+    """(share of the bytes, seconds) of a few pushes of changes alone, after a whole one."""
+    from fleming_nemo.rollout.transfer.push import Transfer
+
+    generator = torch.Generator().manual_seed(torch.distributed.get_rank())
+    parameters = [p for network in policy.networks for p in network.parameters() if p.dim() > 1]
+    masters = [0.02 * torch.randn(p.shape, generator=generator) for p in parameters]
+    transfer = Transfer(policy, settings.backend, settings.bucket_bytes, changes=True)
+    found = []
+    for number in range(5):
+        with torch.no_grad():
+            for parameter, master in zip(parameters, masters, strict=True):
+                master += settings.lr * (2 * torch.rand(master.shape, generator=generator) - 1)
+                parameter.copy_(master)
+        report = transfer.push([server] if pool is not None else None, number, pool)
+        assert report.changes == (number > 0), report
+        found.append((report.bytes / transfer.shards.plan.nbytes, report.seconds))
+    transfer.close()
+    return found[1:]
 
 
 def plain_broadcast(transfer: Any, pool: PipePool) -> float:
