@@ -117,8 +117,8 @@ requeue() {
   fi
 }
 
-# alone PYTHON PROGRAM ARGUMENTS: one process with the cores of the job, for work that goes on by itself where it was; before the time is
-# up, or when preempted, it is stopped and the job requeued.
+# alone PYTHON PROGRAM ARGUMENTS: one process with the cores of the job, for work that goes on by itself where it was;
+# before the time is up, or when preempted, it is stopped and the job requeued.
 alone() {
   say "$SLURMD_NODENAME: ${2##*/} ${*:3}" # the program, not its Python
   step_of --nodes=1 --ntasks=1 --cpus-per-task="$SLURM_CPUS_ON_NODE" -- "$@"

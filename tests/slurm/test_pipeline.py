@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(900)]
 LINKS = {"sft_7b": "sft", "grpo_stage1": "grpo_stage1", "mine_hard": "grpo_stage2-mining"}
 LINKS |= {"grpo_stage2": "grpo_stage2", "evaluate": "evaluation"}
 
@@ -19,8 +19,8 @@ def chain(slurm, site_of, tmp_path_factory):
     arguments = ("slurm/sft_32b.sh", "--tiny", f"run_dir={root}/sft_32b")
     other = slurm.sbatch("--nodes=2", f"--output={root}/sft_32b.out", *arguments, **environ)
     try:
-        assert slurm.wait(other, limit_s=400) == "COMPLETED", (root / "sft_32b.out").read_text()
-        state = slurm.wait(last, limit_s=500)
+        assert slurm.wait(other, limit_s=600) == "COMPLETED", (root / "sft_32b.out").read_text()
+        state = slurm.wait(last, limit_s=800)
         assert state == "COMPLETED", "\n".join(p.read_text() for p in root.rglob("slurm/*.out"))
     finally:
         slurm.call("scancel", last, other)
