@@ -15,7 +15,7 @@ def start(recipe: str, *arguments: str, stand_in: str | None = None, **environ: 
     """`python recipes/RECIPE.py ARGUMENTS`; with `stand_in` its runs are those of stand_in/sitecustomize.py."""
     env = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE")} | environ
     if stand_in:
-        env |= {"PYTHONPATH": str(STAND_IN), "STAND_IN": stand_in}
+        env |= {"PYTHONPATH": f"{STAND_IN}:{REPOSITORY}", "STAND_IN": stand_in}
     command = [sys.executable, str(REPOSITORY / "recipes" / f"{recipe}.py"), *arguments]
     return subprocess.Popen(
         command,

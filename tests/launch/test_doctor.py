@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from fleming_nemo.cli import main
-from fleming_nemo.config.schema import ModelConfig, RunConfig
+from fleming_nemo.config.schema import ModelConfig, RolloutConfig, RunConfig
 from fleming_nemo.launch.health import gpus, software, storage
 
 GPU = "{}, NVIDIA H100 80GB HBM3, 81559, {}, {}"
@@ -98,6 +98,9 @@ def test_what_is_not_installed_is_wrong_only_for_a_recipe_that_needs_it(machine,
     plain, fp8 = (software.findings(RunConfig(model=ModelConfig(precision=p))) for p in ("bf16", "fp8"))
     assert [row.about for row in plain if row.wrong] == []
     assert [row.about for row in fp8 if row.wrong] == ["transformer-engine"]
+    monkeypatch.setenv("FLEMING_VLLM_PYTHON", "/nowhere/python")
+    served = software.findings(RunConfig(rollout=RolloutConfig(engine="vllm")))
+    assert [row.about for row in served if row.wrong] == ["vLLM"]
     told = {row.about: row.told for row in plain if row.missing}
     assert "apt-get install g++" in told["g++"] and told["Slurm"].startswith("sbatch, srun, squeue, scontrol not on ")
 
@@ -119,6 +122,7 @@ def test_the_exit_code_goes_by_the_recipe(machine, tmp_path, capsys):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not gpus.driver(), reason="needs a CUDA device")
 def test_the_gpus_of_this_machine_are_known_and_well():
     """On a GPU machine: the real nvidia-smi answers both questions in the form that is read here."""
     import torch

@@ -7,6 +7,8 @@ import signal
 import pytest
 from recipe_process import is_alive, run, start, wait_for
 
+from fleming_nemo.launch import attempts
+
 SMALL = ("sft_7b", "--tiny")
 
 
@@ -104,6 +106,24 @@ def test_ctrl_c_and_terminate_leave_nothing_behind(tmp_path, name, group):
     out, err = launcher.communicate(timeout=30)
     assert (launcher.returncode, err) == (130, "stopped; the same command goes on from the newest checkpoint\n")
     assert not any(is_alive(pid) for pid in pids)
+
+
+@pytest.mark.parametrize("name, environ", [("SIGUSR1", {}), ("SIGTERM", {"SLURM_JOB_ID": "7"})])
+def test_a_request_to_stop_is_passed_on(tmp_path, name, environ):
+    folder = tmp_path / "run"
+    launcher = start(*SMALL, f"run_dir={folder}", stand_in="heed", **environ)
+    pids = workers(folder)
+    os.kill(launcher.pid, getattr(signal, name))
+    _, err = launcher.communicate(timeout=60)
+    assert launcher.returncode == 85
+    assert err.startswith("asked to stop by a signal or the file STOP: ") and err.count("\n") == 1
+    assert not any(is_alive(pid) for pid in pids) and not (folder / "FAILED.json").exists()
+    (row,) = attempts.read(folder)
+    assert (row.cause, row.exit_code, row.job) == ("stopped", 85, environ.get("SLURM_JOB_ID"))
+
+    (folder / "STOP").touch()
+    refused = run(*SMALL, f"run_dir={folder}", stand_in="ok")
+    assert (refused.returncode, refused.stderr.split("; ")[1]) == (2, "delete that file to go on with it\n")
 
 
 def test_a_second_run_into_a_directory_in_use_is_refused(tmp_path):

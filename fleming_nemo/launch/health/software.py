@@ -51,7 +51,7 @@ def _absent(name: str, needed: bool) -> Finding:
 
 
 def _vllm(cfg: RunConfig | None) -> Finding:
-    engine = getattr(cfg.rollout, "engine", "trainer") if cfg is not None else "trainer"
+    engine = cfg.rollout.engine if cfg is not None else "trainer"
     try:
         found = environment.find()
     except UserError as error:

@@ -1,9 +1,9 @@
 """Training and data of a second or less, for tests of starting, ending and resuming.
 
 A folder with this file on PYTHONPATH makes Python import it first.  STAND_IN says what the runs do: `ok`, `user`,
-`crash`, `exit`, `killed` (the last three on rank 1 alone), `wait` (until killed, in the stage STAND_IN_STAGE), `asleep`
-(rank 1, while the other waits for it in a collective operation), `together` (collective operations for ever) or
-`blocked` (in C, with the interpreter lock).
+`crash`, `exit`, `killed` (the last three on rank 1 alone), `wait` (until killed, in the stage STAND_IN_STAGE), `heed`
+(until asked to stop), `asleep` (rank 1, while the other waits for it in a collective operation), `together` (collective
+operations for ever) or `blocked` (in C, with the interpreter lock).
 """
 
 import ctypes
@@ -28,6 +28,12 @@ def run(cfg):
     what = os.environ.get("STAND_IN", "ok")
     if what == "wait" and os.environ.get("STAND_IN_STAGE", stage) == stage:
         time.sleep(600)
+    if what == "heed":
+        from fleming_nemo.training import stop
+
+        while not stop.asked():
+            time.sleep(0.01)
+        raise stop.Stopped(stop.asked(), 7)
     if what == "user":
         from fleming_nemo.config.errors import UserError
 
