@@ -15,7 +15,7 @@ LINKS = ["data", "sft", "grpo_stage1", "grpo_stage2-mining", "grpo_stage2", "eva
 @pytest.fixture
 def chain(tmp_path, monkeypatch):
     """Submit a tiny chain of stand-ins; `stand_in` is what they do."""
-    monkeypatch.setenv("PYTHONPATH", str(STAND_IN))
+    monkeypatch.setenv("PYTHONPATH", f"{STAND_IN}:{REPOSITORY}")
 
     def send(stand_in="ok", *overrides, **environ):
         for name, value in ({"STAND_IN": stand_in} | environ).items():

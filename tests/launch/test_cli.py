@@ -9,7 +9,7 @@ from recipe_process import REPOSITORY, STAND_IN
 
 def fleming(*arguments, **environ):
     command = [sys.executable, "-m", "fleming_nemo.cli", *arguments]
-    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(STAND_IN)} | environ
+    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{STAND_IN}:{REPOSITORY}"} | environ
     return subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
 
 

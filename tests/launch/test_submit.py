@@ -18,7 +18,7 @@ SFT = REPOSITORY / "recipes" / "sft_7b.py"
 @pytest.fixture
 def stand_in(monkeypatch):
     """Short runs in the submitted job; returns how to choose what they do."""
-    monkeypatch.setenv("PYTHONPATH", str(STAND_IN))
+    monkeypatch.setenv("PYTHONPATH", f"{STAND_IN}:{REPOSITORY}")
     monkeypatch.setenv("STAND_IN", "ok")
     return lambda what: monkeypatch.setenv("STAND_IN", what)
 

@@ -63,7 +63,7 @@ def test_names_that_would_be_the_same_are_numbers_instead():
 
 
 def test_a_sweep_on_this_machine_goes_on_after_a_failure_and_a_second_one_repairs_it(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(QUADRATIC))
+    monkeypatch.setenv("PYTHONPATH", f"{QUADRATIC}:{REPOSITORY}")
     monkeypatch.setenv("QUADRATIC_FAILS", "2")
     sent = sweep(tmp_path, {"seed": [1, 2, 3]}, at_most=2)
     results = sent.results(timeout_s=120)
@@ -84,7 +84,7 @@ def test_a_sweep_on_this_machine_goes_on_after_a_failure_and_a_second_one_repair
 
 
 def test_a_cancelled_sweep_starts_no_further_point(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(STAND_IN))
+    monkeypatch.setenv("PYTHONPATH", f"{STAND_IN}:{REPOSITORY}")
     monkeypatch.setenv("STAND_IN", "wait")
     sent = sweep(tmp_path, {"seed": [1, 2]})
     assert sent.states.get("done") is None
