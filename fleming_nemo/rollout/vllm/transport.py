@@ -13,8 +13,6 @@ from fleming_nemo.rollout.vllm.address import Address, Key
 
 _CONNECT_S = 10.0
 _MOST_BYTES = 256 << 20
-_IDLE_S = 2.0
-"""Below the 5 s after which uvicorn closes idle connections: a request on one that is just closing would be lost."""
 
 
 class Lost(Exception):
@@ -45,7 +43,8 @@ class Http:
         self._key = key
         for name in ("httpx2", "httpcore2"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=_IDLE_S)
+        # A connection for each request: one that the server has just closed would look like the server's death.
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
         self._client = httpx2.AsyncClient(limits=limits, timeout=None, follow_redirects=False, trust_env=False)
 
     async def close(self) -> None:

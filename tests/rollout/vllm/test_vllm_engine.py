@@ -203,3 +203,15 @@ def test_two_batches_at_a_time(lab: Lab):
             check(asked, rollouts, range(len(asked)))
 
     lab.run(both)
+
+
+def test_a_connection_that_the_server_closed_is_not_its_death(lab: Lab):
+    """The fake closes without a word after each completion, as servers do with idle connections."""
+
+    async def run(pool, engine):
+        for number in range(25):
+            await engine.generate(requests(1, 1), 1.0, MOST, 3)
+            await pool.control(pool.servers[number % 2], "/weight_info")
+        return names(pool.events)
+
+    assert lab.run(run) == {"server_started": 2}

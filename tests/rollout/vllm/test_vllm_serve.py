@@ -91,7 +91,9 @@ def test_a_trainer_finds_them_and_goes_on_when_one_is_restarted(lab: Lab, nodes:
             await engine.generate(asked[:1], 1.0, MOST, 3)
             await asyncio.sleep(0.05)
         seen = Counter(event["event"] for event in pool.events)
-        assert seen["server_lost"] == seen["server_restarted"] == 1
+        assert seen["server_lost"] == seen["server_restarted"] == 1, "\n".join(
+            str(e) for e in pool.events if "request" not in e["event"]
+        )
         await engine.close()
         await pool.__aexit__()
         await nodes.stop()
