@@ -112,10 +112,9 @@ def test_in_ten_steps_the_servers_hold_the_trainers_weights(
 
 def test_a_server_killed_in_mid_batch_costs_no_response(results: dict[str, Any], folder: Path) -> None:
     value(results, "tp2")
-    assert [e for e in events(folder / "nano") if e in ("server_lost", "server_restarted")][:2] == [
-        "server_lost",
-        "server_restarted",
-    ]
+    # the other one answers what it had; whether it is back before the end of the run depends on the machine
+    lost, again = ("server_lost", "request_reissued")
+    assert [event for event in events(folder / "nano") if event in (lost, again)][:2] == [lost, again]
     for step in range(1, STEPS + 1):
         lines = (folder / "nano" / "rollouts" / f"step_{step}.jsonl").read_text().splitlines()
         groups = [json.loads(line)["responses"] for line in lines]
