@@ -26,8 +26,7 @@ def _norms(work: Workload) -> float:
     """Two norms: what goes in, the root mean square, and what the matrix product after it reads."""
     hidden, value = work.shape.hidden_size, work.weight_bytes
     if work.kernels is Kernels.LOCAL:
-        # the input in fp32, the normed values before and after the weight
-        return 2 * ((4 + 2 * value) * hidden + 4)
+        return 2 * (2 * value * hidden + 4)  # the normed values before and after the weight
     return 2 * ((value + _product_input(work)) * hidden + 4)
 
 
@@ -42,10 +41,9 @@ def _attention(work: Workload) -> float:
     if work.fp8:
         size += query  # the output projection keeps its input in fp8 besides
     if shape.family == "qwen3":
+        size += value * (query + key)
         if work.kernels is Kernels.LOCAL:
-            size += (4 + value) * (query + key) + 4 * (shape.num_heads + shape.num_kv_heads)
-        else:
-            size += value * (query + key)
+            size += 4 * (shape.num_heads + shape.num_kv_heads)
     return size
 
 
@@ -55,8 +53,8 @@ def _rotary(work: Workload) -> float:
 
 
 def _feed_forward(work: Workload) -> float:
-    """Gate and up together; without a fused kernel the activated gate and a copy of up; their product."""
-    copies = 2 if work.kernels is Kernels.FUSED else 4
+    """Gate and up together; of megatron-core's unfused SwiGLU the activated gate and a copy of up; their product."""
+    copies = 4 if work.kernels is Kernels.ENGINE else 2
     return (copies * work.weight_bytes + _product_input(work)) * work.shape.ffn_hidden_size
 
 

@@ -45,9 +45,9 @@ def test_local_layers_keep_what_autograd_saves(one_process, arch):
 
 
 def test_fused_kernels_keep_less():
-    sizes = [activations.layer_bytes(work(kernels=kernels)) for kernels in Kernels]
-    assert sizes == sorted(sizes, reverse=True)
-    assert len(set(sizes)) == len(sizes)
+    """The local layers have a SwiGLU of their own, which keeps less than Transformer Engine beside megatron-core's."""
+    size = {kernels: activations.layer_bytes(work(kernels=kernels)) for kernels in Kernels}
+    assert size[Kernels.FUSED] < size[Kernels.LOCAL] < size[Kernels.ENGINE]
 
 
 def test_a_llama_layer_by_hand():
