@@ -140,15 +140,17 @@ class Pool:
         async with self._turns[server]:
             if server.alive or self.given_up(server):
                 return server.alive
-            self._restarts[server] += 1
-            await asyncio.sleep(growing_pause(_FIRST_PAUSE_S, self._restarts[server], server.name))
+            attempt = self._restarts[server] + 1
+            await asyncio.sleep(growing_pause(_FIRST_PAUSE_S, attempt, server.name))
             began = time.monotonic()
             try:
                 server.address = await self._origin.again(server)
             except NotBack as error:
+                self._restarts[server] = attempt  # not before: the last start is waited for as well
                 self._reasons[server] = str(error)
                 self.note("server_given_up" if self.given_up(server) else "restart_failed", server, why=str(error))
                 return False
+            self._restarts[server] = attempt
             server.incarnation += 1
             server.alive, server.version = True, None
             self._wrong[server] = 0
