@@ -31,6 +31,7 @@ class Fake:
     def __init__(self, key: str, faults: Path, seed: int) -> None:
         self.key, self.faults, self.draw = key, faults, random.Random(seed)
         self.version = "default"
+        self.failed: set[int] = set()
         self.running = 0
         self.log = open(faults.with_suffix(".log"), "a", buffering=1)  # noqa: SIM115
 
@@ -70,6 +71,11 @@ class Fake:
         faults = json.loads(self.faults.read_text())
         await asyncio.sleep(faults.get("seconds", 0.0))
         fault = next((f for f in FAULTS if self.draw.random() < faults.get(f, 0.0)), None)
+        # by chance alone, no request may meet as many faults as the engine bears
+        if fault and asked["seed"] in self.failed and faults[fault] < 1:
+            fault = None
+        if fault:
+            self.failed.add(asked["seed"])
         if str(asked["seed"]) in faults.get("slow", {}):
             await asyncio.sleep(faults["slow"][str(asked["seed"])])
         if fault == "die":
