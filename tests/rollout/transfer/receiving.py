@@ -143,7 +143,7 @@ def serve(number: int, world: int) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    print(number, server.server_address[1], flush=True)
+    os.write(1, f"{number} {server.server_address[1]}\n".encode())  # at once: the others write here too
     server.serve_forever()
 
 
