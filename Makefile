@@ -1,6 +1,7 @@
 # make demo          the whole pipeline on this machine (a laptop will do)
 # make test          linters, types and tests, in less than ten minutes
-# make test-slow     the tests that take longer: whole pipelines, jobs on a Slurm of their own, kills by the dozen
+# make test-slow     the tests that take longer: whole pipelines, kills by the dozen
+# make test-slurm    jobs, faults and chains on a live Slurm of four nodes, started on this machine
 # make test-parity   every parallel layout against one process, as a table
 # make test-vllm     GRPO on real vLLM servers on this machine's CPU; builds their environment first (see vllm-cpu)
 # make vllm-cpu      an environment for vLLM on this machine's CPU, .venv-vllm, apart from the trainer's
@@ -20,17 +21,21 @@ STAMP  := $(VENV)/.installed
 # One process of tests for each core, whole files at a time: fixtures of a file start process groups that are shared.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-slow test-parity test-vllm test-nemo vllm-cpu lint clean
+.PHONY: demo test test-slow test-slurm test-parity test-vllm test-nemo vllm-cpu lint clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
 	$(BIN)/fleming demo $(ARGS)
 
 test: lint
-	$(PYTEST) -m "not slow and not vllm" $(ARGS)
+	$(PYTEST) -m "not slow and not vllm and not slurm" $(ARGS)
 
 test-slow: $(STAMP)
-	$(PYTEST) -m "slow and not parity and not vllm" $(ARGS)
+	$(PYTEST) -m "slow and not parity and not vllm and not slurm" $(ARGS)
+
+# One cluster for all of them.
+test-slurm: $(STAMP)
+	$(BIN)/python -m pytest -m "slurm and not vllm" tests/slurm $(ARGS)
 
 test-parity: $(STAMP)
 	$(BIN)/python -m pytest --quiet tests/distributed/test_parity.py $(ARGS)
