@@ -46,7 +46,8 @@ keep_asking() {
       kill "$1"
       return
     fi
-    scancel --signal=USR2 "$SLURM_JOB_ID" # to the steps
+    # To the steps. It would go on trying while the job is between two states, and reach the next attempt of the same id.
+    timeout 3 scancel --signal=USR2 "$SLURM_JOB_ID" || true
     sleep $((end - SECONDS < 10 ? end - SECONDS : 10))
   done
 }
