@@ -1,6 +1,6 @@
 """GRPO on servers, under layouts that cannot sample in process, against the trainer's own sampling; and one step ahead.
 
-The servers are plain torch in rank 0's process (`served_work`); real ones are in tests/rollout/vllm.
+The servers are plain torch in rank 0's process (`served_work`); real ones are in tests/rollout/vllm_servers.
 """
 
 import json

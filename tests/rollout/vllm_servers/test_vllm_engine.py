@@ -41,7 +41,9 @@ def play(asked, before=None):
             before(pool)
         rollouts = await engine.generate(asked, 1.0, MOST, 3, finished)
         check(asked, rollouts, heard)
-        assert all(server.outstanding == 0 for server in pool.servers)
+        async with asyncio.timeout(10):  # the second attempt at a straggler takes a moment to leave
+            while any(server.outstanding for server in pool.servers):
+                await asyncio.sleep(0.01)
         return pool.events
 
     return run
