@@ -113,7 +113,7 @@ def test_twenty_kills(
 
     print(f"killed while {dict(died)}")
     assert died.total() == KILLS
-    assert died["saving"] >= 3 and died["starting"] + died["training"] >= 2
+    assert died["saving"] >= 2 and died["starting"] + died["training"] >= 2
     assert state == expected_state
     assert metrics(run_dir) == metrics(expected_dir)
     assert [row["step"] for row in metrics(run_dir)] == list(range(1, STEPS + 1))
