@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.data import files
-from fleming_nemo.launch.queue import GOING, WAITING, Queue, call
+from fleming_nemo.launch.queue import WAITING, Queue
+from fleming_nemo.launch.scheduler import GOING, call
 
 TURNS = "turns.json"
 """Written by `launch.in_turn`: the state of each task, by its number."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 from dataclasses import dataclass
 
+from fleming_nemo.launch.scheduler import GOING, call
+
 WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"}
-GOING = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "STAGE_OUT", "SIGNALING", "RESIZING", "PREEMPTED"}
-PATIENCE_S = 30.0
-"""Of every call: clients of Slurm try for minutes to reach a controller that is gone."""
 _PAUSE_S = 1.0
 
 
@@ -64,21 +62,3 @@ def _accounted(job_id: str, last: Seen | None) -> Seen:
         if answer.code == 0 and answer.out.strip():
             return Seen(answer.out.split()[0].partition("|")[0], "as accounted")
     return Seen("FORGOTTEN", "the controller no longer knows the job")
-
-
-@dataclass(frozen=True)
-class Answer:
-    code: int
-    out: str
-    err: str
-
-
-def call(*command: str) -> Answer:
-    """Run a command of Slurm; one that is not there or takes too long answers with a code like any other failure."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        return Answer(124, "", f"{command[0]} has not answered for {PATIENCE_S:.0f} s")
-    except FileNotFoundError:
-        return Answer(127, "", f"there is no {command[0]} on this machine")
-    return Answer(done.returncode, done.stdout, done.stderr)

@@ -6,7 +6,7 @@ import re
 import tempfile
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.launch.queue import call
+from fleming_nemo.launch.scheduler import call
 
 _AWAY = ("Unable to contact slurm controller", "configuration source")
 _HINTS = {

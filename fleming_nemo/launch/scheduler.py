@@ -7,13 +7,14 @@ no answer, or no Slurm, nothing is known.
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 LIMIT_S = 15.0
+PATIENCE_S = 30.0
+"""Of a call that somebody waits for: clients of Slurm try for minutes to reach a controller that is gone."""
 GOING = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "STAGE_OUT", "SIGNALING", "RESIZING", "PREEMPTED"}
 _BROKEN = ("DOWN", "FAIL", "NOT_RESPONDING", "DRAIN", "NO_RESPOND", "ERROR", "UNKNOWN")
 
@@ -48,15 +49,28 @@ class Node:
         return any(word in self.state.replace("*", "+NOT_RESPONDING").split("+") for word in _BROKEN)
 
 
-def ask(*command: str, limit_s: float = LIMIT_S) -> str | None:
-    """What a command of Slurm prints; None where it fails, takes too long or is not there."""
-    if not shutil.which(command[0]):
-        return None
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+
+def call(*command: str, limit_s: float = PATIENCE_S) -> Answer:
+    """Run a command of Slurm; one that is not there or takes too long answers with a code like any other failure."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s)
     except subprocess.TimeoutExpired:
-        return None
-    return done.stdout if done.returncode == 0 else None
+        return Answer(124, "", f"{command[0]} has not answered for {limit_s:.0f} s")
+    except FileNotFoundError:
+        return Answer(127, "", f"there is no {command[0]} on this machine")
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def ask(*command: str, limit_s: float = LIMIT_S) -> str | None:
+    """What a command of Slurm prints; None where it fails, takes too long or is not there."""
+    answer = call(*command, limit_s=limit_s)
+    return answer.out if answer.code == 0 else None
 
 
 def job(job_id: str, limit_s: float = LIMIT_S) -> Job | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.launch.queue import call
+from fleming_nemo.launch.scheduler import call
 
 SIGNAL = "B:USR1@300"
 """Slurm tells the batch shell so many seconds before the time limit, and at a preemption."""
