@@ -4,13 +4,16 @@ The tensors of Qwen2.5-7B in bf16, every width divided by `--shrink`, cut over t
 process runs the worker extension's own loop, up to the tensors that vLLM's loaders would copy from.  A transfer is
 timed from the first control request to the last answer: gathering, packing, checksums on both sides, broadcast,
 unpacking.  The plain broadcast sends flat buffers of the same sizes through the same group and does nothing with them.
-Rounds alternate, so that a busy machine slows both.
+Rounds alternate, so that a busy machine slows both.  Where the seconds went is printed for each process.
+
+With `--backend ipc` the engine reads the trainer's buffers in memory that both share, as on one node it can; the peer
+is the same broadcast by gloo.
 
 With `--lr`, then, what sending only changes is worth: fp32 master weights of standard deviation 0.02 move by an Adam
 step of that size (in size between nothing and the learning rate, as moments are old or new), and are rounded to bf16.
 
     python benchmarks/weight_transfer.py --layout tp2
-    python benchmarks/weight_transfer.py --layout pp2
+    python benchmarks/weight_transfer.py --layout pp2 --backend ipc
     python benchmarks/weight_transfer.py --lr 1e-6
 """
 
@@ -31,6 +34,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+import weight_transfer_stages
 
 from fleming_nemo.config.presets import ARCHS, ArchShape
 from fleming_nemo.config.schema import ModelConfig, ParallelConfig
@@ -109,7 +113,17 @@ def print_results(settings: Settings, found: dict[str, Any]) -> None:
         print(
             f"  changes at learning rate {settings.lr:g}: {share:.1%} of the bytes, {seconds:.2f} s with finding them"
         )
+    print_stages(found["spent"])
     print(f"  most memory beyond the weights: {peaks}; the model is {found['bytes'] / MIB:.0f} MiB")
+
+
+def print_stages(spent: list[list[dict[str, float]]]) -> None:
+    """Medians over the rounds, in milliseconds."""
+    names = ("transfer, rank 0", "transfer, rank 1", "transfer, engine", "plain, rank 0", "plain, engine")
+    for place, name in enumerate(names):
+        rounds = [row[place] for row in spent]
+        columns = {stage: statistics.median(row.get(stage, 0.0) for row in rounds) for stage in rounds[0]}
+        print(f"  {name}: " + ", ".join(f"{stage} {1e3 * seconds:.0f} ms" for stage, seconds in columns.items()))
 
 
 def trainer(rank: int, settings: Settings, pipe: Connection | None, results: Any) -> None:
@@ -134,19 +148,28 @@ def trainer(rank: int, settings: Settings, pipe: Connection | None, results: Any
     push: list[float] = []
     plain: list[float] = []
     requests = 0
+    stages = weight_transfer_stages.of_trainer()
+    spent: list[list[dict[str, float]]] = []
     for number in range(settings.rounds + 1):
+        stages.start()
         report = transfer.push([server] if rank == 0 else None, number, pool)
         assert report.updated == ["receiver"], report
         requests = report.requests_per_server
         push.append(report.seconds)
+        ranks = everyone(stages.take())
         if rank == 0:
+            theirs = pool.ask("stages")
+            cpu = weight_transfer_stages.cpu_seconds()
             plain.append(plain_broadcast(transfer, pool))
+            sender = {"CPU": weight_transfer_stages.cpu_seconds() - cpu}
+            spent.append([*ranks, theirs, sender, pool.ask("stages")])
         everyone(None)
     peaks = everyone(memory("VmHWM") - before)
     changes = push_changes(policy, settings, server, pool) if settings.lr else []
     if rank == 0:
         plan = transfer.shards.plan
         found = {"push": push[1:], "plain": plain[1:], "bytes": plan.nbytes, "requests": requests, "peaks": peaks}
+        found["spent"] = spent[1:]
         results.put(found | {"changes": changes, "tensors": len(plan.entries), "buckets": len(plan.buckets)})
     transfer.close()
     groups.shutdown()
@@ -196,6 +219,7 @@ def receiver(pipe: Connection) -> None:
     from fleming_nemo.rollout.vllm.worker.fleming_transfer.receiver import Receiver
 
     end = Receiver(torch.device("cpu"))
+    stages = weight_transfer_stages.of_receiver()
     nothing = SimpleNamespace(
         start=lambda: None,
         transfer=lambda update: end.receive(lambda tensors: None),
@@ -208,11 +232,15 @@ def receiver(pipe: Connection) -> None:
         except EOFError:
             return
         answer: Any = {}
-        if path == "/init_weight_transfer_engine":
+        if path == "stages":
+            answer = stages.take()
+        elif path == "/init_weight_transfer_engine":
             end.join(Meeting(**body["init_info"]["meeting"]), body["init_info"]["rank_offset"])
         elif path == "/collective_rpc":
+            stages.start()
             answer = {"results": [end.take(body["kwargs"]["update"], nothing)]}
         elif path == "plain":
+            stages.start()
             channel: Any = end._channel
             buffers = [torch.ones(max(body), dtype=torch.uint8) for _ in range(2)]
             channel.agree(True)
@@ -233,9 +261,9 @@ class PipePool:
     async def control(
         self, server: Any, path: str, json: Any = None, params: Any = None, timeout_s: float = 0
     ) -> dict[str, Any]:
-        return await asyncio.to_thread(self._ask, path, json)
+        return await asyncio.to_thread(self.ask, path, json)
 
-    def _ask(self, path: str, body: Any) -> dict[str, Any]:
+    def ask(self, path: str, body: Any = None) -> dict[str, Any]:
         self._pipe.send((path, body))
         answer: dict[str, Any] = self._pipe.recv()
         return answer
