@@ -131,6 +131,7 @@ def test_thirty_kills(
         time.sleep(moments.random() * usual_s[stage, phase] * (0.5 if (stage, phase) == (STAGES[1], LAST) else 1))
         life.kill()
         died[place(run, *run.told()[-1])] += 1
+        print(kill, target, "->", *run.told()[-1])
         run.note(life)
     result = run.live().result(STAGES[1])
 
@@ -151,10 +152,11 @@ def drawn(kill: int, run: Run, died: Counter[tuple[str, str]], moments: random.R
     if run.in_stage_1 and kill >= IN_STAGE_1:
         return Target(STAGES[0], LAST, 1) if kill % 2 else Target(STAGES[1], BEGIN, 1)
     stage = STAGES[0] if run.in_stage_1 else STAGES[1]
-    # first every phase twice: some are so short that a kill comes late; most lives die before they are a step further
-    rare = [phase for phase in PHASES[stage] if died[stage, phase] < 2]
-    phase = rare[0] if rare else PHASES[stage][kill % len(PHASES[stage])]
-    return Target(stage, phase, 1 if moments.random() < 0.7 else 2)
+    # those first that were hit less than twice: some are so short that a kill often comes late
+    wanted = [phase for phase in PHASES[stage] if died[stage, phase] < 2] or PHASES[stage]
+    phase = wanted[kill % len(wanted)]
+    # a life starts once; most die before they have got a step further
+    return Target(stage, phase, 1 if phase == BEGIN or moments.random() < 0.7 else 2)
 
 
 def wait_for(run: Run, life: Life, target: Target) -> None:
