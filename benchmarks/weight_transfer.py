@@ -6,14 +6,14 @@ timed from the first control request to the last answer: gathering, packing, che
 unpacking.  The plain broadcast sends flat buffers of the same sizes through the same group and does nothing with them.
 Rounds alternate, so that a busy machine slows both.  Where the seconds went is printed for each process.
 
-With `--backend ipc` the engine reads the trainer's buffers in memory that both share, as on one node it can; the peer
-is the same broadcast by gloo.
+By `ipc`, the way of servers that a run starts beside its trainer, the engine reads the trainer's buffers in memory that
+both share; by `gloo`, the way of servers elsewhere, they go through sockets.  The peer of both is the gloo broadcast.
 
 With `--lr`, then, what sending only changes is worth: fp32 master weights of standard deviation 0.02 move by an Adam
 step of that size (in size between nothing and the learning rate, as moments are old or new), and are rounded to bf16.
 
     python benchmarks/weight_transfer.py --layout tp2
-    python benchmarks/weight_transfer.py --layout pp2 --backend ipc
+    python benchmarks/weight_transfer.py --layout pp2 --backend gloo
     python benchmarks/weight_transfer.py --lr 1e-6
 """
 
@@ -42,6 +42,7 @@ from fleming_nemo.rollout.vllm.address import Address
 from fleming_nemo.rollout.vllm.server import Server
 
 LAYOUTS = {"tp2": {"tp": 2}, "pp2": {"pp": 2}}
+WAYS = ("ipc", "gloo")
 MIB = 1 << 20
 
 
@@ -61,7 +62,7 @@ class Settings:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layout", choices=LAYOUTS, default="tp2", help="of the trainer (default: %(default)s)")
-    parser.add_argument("--backend", choices=("gloo", "ipc"), default="gloo", help="(default: %(default)s)")
+    parser.add_argument("--backend", nargs="+", choices=WAYS, default=WAYS, help="(default: one after the other)")
     parser.add_argument("--shrink", type=int, default=4, help="divides every width (default: %(default)s)")
     parser.add_argument("--bucket-mib", type=int, default=32, help="largest bucket (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=7, help="of each, alternating (default: %(default)s)")
@@ -69,22 +70,30 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=0.0, help="measure changes at this learning rate, too")
     args = parser.parse_args()
     shape = shrunk(ARCHS["qwen2.5-7b"], args.shrink)
-    settings = Settings(args.layout, args.backend, shape, args.bucket_mib * MIB, args.rounds, args.port, args.lr)
+    for number, backend in enumerate(args.backend):
+        port = args.port + number
+        settings = Settings(args.layout, backend, shape, args.bucket_mib * MIB, args.rounds, port, args.lr)
+        print_results(settings, measure(settings))
+
+
+def measure(settings: Settings) -> dict[str, Any]:
+    """What rank 0 of the trainer has found."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     results = context.SimpleQueue()
-    processes = [context.Process(target=receiver, args=(theirs,), daemon=True)]
-    processes += [
+    engine = context.Process(target=receiver, args=(theirs,), daemon=True)
+    ranks = [
         context.Process(target=trainer, args=(rank, settings, ours if rank == 0 else None, results), daemon=True)
         for rank in range(2)
     ]
-    for process in processes:
+    for process in (engine, *ranks):
         process.start()
-    for process in processes[1:]:
+    for process in ranks:
         process.join()
         if process.exitcode:
             raise SystemExit(f"a trainer process ended with code {process.exitcode}")
-    print_results(settings, results.get())
+    engine.join()
+    return results.get()
 
 
 def shrunk(shape: ArchShape, by: int) -> ArchShape:

@@ -35,7 +35,7 @@ def servers(request: Any, chat: Any, tmp_path_factory: pytest.TempPathFactory) -
 def trainer(servers: RealServers, weights: dict[str, Path]) -> Any:
     """The policy in this process, and its transfer."""
     engine = tiny.engine(tiny.config(servers.arch), weights[servers.arch])
-    transfer = Transfer(engine)
+    transfer = Transfer(engine, "gloo")
     yield engine, transfer
     transfer.close()
 
