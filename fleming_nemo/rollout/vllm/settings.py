@@ -131,6 +131,11 @@ def environment(
     }
     if gpus:
         return env | {"CUDA_VISIBLE_DEVICES": ",".join(gpus)}
+    if settings.tp == 1:
+        # The model runs in the engine's own process, as it does on GPUs: vLLM's build for CPUs makes it a worker of
+        # its own so that it can set the threads, which we do.  A start is a third shorter, and no worker burns a core
+        # of the trainer's for a second after each step.
+        env["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     return (
         env | {"CUDA_VISIBLE_DEVICES": "", "VLLM_CPU_KVCACHE_SPACE": str(_KVCACHE_GIB)} | _threads(settings.tp, cores)
     )

@@ -194,6 +194,7 @@ def test_each_tensor_parallel_rank_has_cores_of_its_own(tmp_path: Path):
     assert server_environment(pair, "127.0.0.1", tmp_path, tmp_path, cores=[4])["VLLM_CPU_OMP_THREADS_BIND"] == "4|4"
     env = server_environment(pair, "127.0.0.1", tmp_path, tmp_path, gpus=["2", "3"])
     assert env["CUDA_VISIBLE_DEVICES"] == "2,3" and "VLLM_CPU_OMP_THREADS_BIND" not in env
+    assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in env, "what vLLM chooses on GPUs is not touched"
 
 
 def test_settings_survive_a_file(tmp_path: Path):
