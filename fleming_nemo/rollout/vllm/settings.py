@@ -71,7 +71,7 @@ class ServerSettings:
             raise UserError(f"{path}: not the settings of a server ({error}); start the run anew.") from error
 
 
-def command(settings: ServerSettings, python: Path, host: str, port: int) -> list[str]:
+def command(settings: ServerSettings, python: Path, host: str, port: int, on_cpu: bool = False) -> list[str]:
     """The server's command line (vllm 0.32 `vllm.entrypoints.openai.api_server`); it holds no secret.
 
     `--generation-config vllm`: the model folder's own defaults (top_k, top_p, ...) would silently change the sampling
@@ -90,6 +90,10 @@ def command(settings: ServerSettings, python: Path, host: str, port: int) -> lis
     words += ["--disable-fastapi-docs", "--disable-uvicorn-access-log", "--return-tokens-as-token-ids"]
     if settings.dtype == "float32":
         words.append("--enforce-eager")  # graphs and compilation pay on GPUs in bf16, and cost a start minutes
+    if on_cpu:
+        # A part of a prompt draws a token that vLLM takes back by rewinding the request's generator, which only CUDA's
+        # can: with seeds, the engine would die as soon as the prompts of a step are more than it prefills at once.
+        words.append("--no-enable-chunked-prefill")
     if settings.fp8:
         words += ["--quantization", "fp8"]
     if settings.sleeps:

@@ -61,6 +61,14 @@ def test_a_response_is_a_function_of_its_seed(cluster):
     assert first == again and len(set(map(tuple, first))) == 8
 
 
+def test_more_prompts_than_are_prefilled_at_once(cluster):
+    """vLLM prefills 2048 tokens in a step.  It would draw from parts of prompts, which an engine on CPUs dies of."""
+    asked = [Request((20 + g, *LONG[:280]), g) for g in range(16)]
+    whole = [r.tokens for r in cluster.generate(asked)]
+    assert whole[:3] == [cluster.generate([request])[0].tokens for request in asked[:3]]
+    assert not [event for event in cluster.pool.events if event["event"] == "server_lost"]
+
+
 def test_responses_end_where_they_have_to(cluster):
     """At an end token, which is part of the response; at a stop text, whose last token is; or at the length limit."""
     chat = cluster.chat

@@ -182,6 +182,7 @@ def test_the_command_is_the_distribution_that_the_loss_assumes():
     assert flag(words, "--generation-config") == "vllm" and flag(words, "--logprobs-mode") == "processed_logprobs"
     assert flag(words, "--load-format") == "dummy" and flag(words, "--host") == "127.0.0.1"
     assert flag(words, "--max-num-seqs") == str(SETTINGS.max_sequences) and "--quantization" not in words
+    assert "--no-enable-chunked-prefill" not in words, "GPUs can take back what part of a prompt has drawn"
     low = ServerSettings(Path("m"), 10, "bfloat16", 64, 8, fp8=True, sleeps=True)
     words = server_command(low, Path("python"), "127.0.0.1", 20001)
     assert flag(words, "--quantization") == "fp8" and "--enable-sleep-mode" in words and "--enforce-eager" not in words
@@ -251,7 +252,7 @@ def test_without_vllm_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_server_that_does_not_start_ends_the_run_with_its_log(lab: Lab, monkeypatch: pytest.MonkeyPatch):
     dies = [sys.executable, "-c", "raise SystemExit('no such model')"]
-    monkeypatch.setattr(started, "command", lambda *_: dies)
+    monkeypatch.setattr(started, "command", lambda *_, **__: dies)
 
     async def enter():
         async with lab.pool(1):
