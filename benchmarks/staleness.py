@@ -4,10 +4,11 @@
 
 GRPO stage 1 of the demo on real vLLM servers, with `rollout.staleness=0` and `1`, on the same questions and seeds.
 Both start from --weights: the base model, or the run directory of an SFT of the demo, from which more is learnt.
-Printed, for each: mean reward over five equal stretches of the run and over all of it, held-out accuracy at the end,
-seconds of a step, share of the seconds of generation in which the trainer did something else, share of the responses
-that older weights began, share of those which got newer weights while they were drawn, and the divergence of the
-policy that is trained from the one that drew, in nats per token.  Rewards of every step are in OUT/staleness.json.
+Printed, for each: mean reward over five equal stretches of the run and over all of it; held-out accuracy at the end;
+seconds of a step, and of these the ones in which the trainer waited for responses and in which it trained; share of the
+seconds of generation in which the trainer did something else; share of the responses that older weights began, and of
+those that got newer weights while they were drawn; and the divergence of the policy that is trained from the one that
+drew, in nats per token.  Rewards of every step are in OUT/staleness.json.
 
 Trainer and servers share the cores of this machine: what is hidden there slows the training down by as much, so compare
 the learning, and take the seconds for what they are.  On servers of their own, hidden generation costs nothing.
@@ -85,6 +86,8 @@ def summary(run_dir: Path) -> dict[str, Any]:
         "rewards": [row["reward"] for row in rows],
         "accuracy": json.loads((run_dir / "eval.json").read_text())["accuracy"],
         "seconds": fmean(sum(row["seconds"].values()) for row in rows[1:]),
+        "waited": fmean(row["seconds"]["generate"] for row in rows[1:]),
+        "trained": fmean(row["seconds"]["update"] for row in rows[1:]),
         "hidden": fmean(hidden) if hidden else None,
         "older": fmean(first < step - 1 for step, first, _ in spans),
         "in_flight": fmean(first < last for _, first, last in spans),
@@ -101,15 +104,16 @@ def weights_of(run_dir: Path, step: int) -> list[list[int]]:
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """One line a run."""
     head = f"{'seed':>4} {'staleness':>9}  {'reward over the run':<34} {'mean':>6} {'accuracy':>8} {'s/step':>6}"
-    lines = [head + f" {'hidden':>7} {'older':>6} {'in flight':>9} {'KL':>7}"]
+    lines = [head + f" {'waited':>6} {'trained':>7} {'hidden':>6} {'older':>5} {'in flight':>9} {'KL':>7}"]
     for row in rows:
         rewards = row["rewards"]
         bounds = [n * len(rewards) // STRETCHES for n in range(STRETCHES + 1)]
         curve = " ".join(f"{fmean(rewards[a:b]):6.3f}" for a, b in zip(bounds, bounds[1:], strict=False))
-        hidden = f"{row['hidden']:7.0%}" if row["hidden"] is not None else f"{'-':>7}"
+        hidden = f"{row['hidden']:6.0%}" if row["hidden"] is not None else f"{'-':>6}"
         lines.append(
             f"{row['seed']:>4} {row['staleness']:>9}  {curve} {fmean(rewards):6.3f} {row['accuracy']:8.3f} "
-            f"{row['seconds']:6.1f} {hidden} {row['older']:6.0%} {row['in_flight']:9.0%} {row['mismatch_kl']:7.1e}"
+            f"{row['seconds']:6.2f} {row['waited']:6.2f} {row['trained']:7.2f} {hidden} {row['older']:5.0%} "
+            f"{row['in_flight']:9.0%} {row['mismatch_kl']:7.1e}"
         )
     return lines
 
