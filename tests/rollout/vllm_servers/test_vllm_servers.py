@@ -101,6 +101,23 @@ def test_nothing_outlives_an_owner_that_was_killed(tmp_path: Path):
     wait_for(lambda: all(map(gone, pids)))
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_shared_memory_is_given_back(number: int, tmp_path: Path):
+    """However the process that made it ends."""
+    makes = (
+        "import time; from multiprocessing.shared_memory import SharedMemory; "
+        "made = SharedMemory(create=True, size=4096); print(made.name, flush=True); time.sleep(600)"
+    )
+    process = ServerProcess([sys.executable, "-c", makes], dict(os.environ), tmp_path / "log")
+    wait_for(lambda: process.tail().strip())
+    segment = Path("/dev/shm") / process.tail().strip()
+    (child, *_) = (p for p in psutil.Process(process.pid).children() if "SharedMemory" in " ".join(p.cmdline()))
+    assert segment.exists()
+    os.kill(process.pid if number == signal.SIGTERM else child.pid, number)
+    asyncio.run(process.ended())
+    assert not segment.exists()
+
+
 def test_warnings_of_slurm_do_not_end_a_server(started_family):
     process, pids = started_family
     for pid in (process.pid, pids[0]):
