@@ -92,7 +92,7 @@ def measure(settings: Settings) -> dict[str, Any]:
         process.join()
         if process.exitcode:
             raise SystemExit(f"a trainer process ended with code {process.exitcode}")
-    engine.join()
+    engine.terminate()
     return results.get()
 
 
