@@ -88,6 +88,8 @@ def measure(settings: Settings) -> dict[str, Any]:
     ]
     for process in (engine, *ranks):
         process.start()
+    ours.close()  # the engine ends when rank 0, which has the only other copy, does
+    theirs.close()
     for process in ranks:
         process.join()
         if process.exitcode:

@@ -49,6 +49,9 @@ class Transfer:
         changes: send only what has changed since the last push, to servers that hold what was sent then.  Every rank
             keeps a copy of its part of the weights in the CPU's memory, every worker of a server one of the whole.
 
+    Attributes:
+        backend: the one that rank 0 sends by.
+
     Raises:
         UserError: there is no such backend, or not for this trainer.
     """
@@ -70,10 +73,10 @@ class Transfer:
         self._engine, self._timeout_s = engine, timeout_s
         self.shards = Shards(networks, engine.shape, bucket_bytes, DEPTH + (backend in ("ipc", None)), changes)
         shares = self.shards.stream.shares or device.type == "cuda"
-        backend = backend or ("ipc" if shares else "gloo")
-        if backend == "ipc" and not shares:
+        self.backend = backend or ("ipc" if shares else "gloo")
+        if self.backend == "ipc" and not shares:
             raise UserError("ipc needs all ranks of the trainer on one node with room in /dev/shm; use gloo")
-        self._leader = Leader(self.shards, backend, device, timeout_s)
+        self._leader = Leader(self.shards, self.backend, device, timeout_s)
 
     def push(self, servers: list[Server] | None, version: int, pool: Pool | None, mode: str = "wait") -> Report:
         """Collective over all ranks; rank 0 names the servers. With mode `keep` their requests go on afterwards.
