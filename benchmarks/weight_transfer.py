@@ -94,7 +94,6 @@ def measure(settings: Settings) -> dict[str, Any]:
         process.join()
         if process.exitcode:
             raise SystemExit(f"a trainer process ended with code {process.exitcode}")
-    engine.terminate()
     return results.get()
 
 
