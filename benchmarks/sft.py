@@ -30,8 +30,9 @@ from fleming_nemo.config.presets import ARCHS
 from fleming_nemo.config.schema import DataConfig, ModelConfig, OptimConfig, RunConfig, TrainConfig
 from fleming_nemo.config.syntheses import Synthesis
 from fleming_nemo.data import packing
-from fleming_nemo.data.batch import Sample, micro_batches
+from fleming_nemo.data.batch import micro_batches
 from fleming_nemo.data.corpus import Corpus
+from fleming_nemo.data.micro_batch import Sample
 from fleming_nemo.data.order import take
 from fleming_nemo.data.tokenizer import NANO_DIR
 from fleming_nemo.launch.prepare import prepare

@@ -4,13 +4,16 @@ The tensors of Qwen2.5-7B in bf16, every width divided by `--shrink`, cut over t
 process runs the worker extension's own loop, up to the tensors that vLLM's loaders would copy from.  A transfer is
 timed from the first control request to the last answer: gathering, packing, checksums on both sides, broadcast,
 unpacking.  The plain broadcast sends flat buffers of the same sizes through the same group and does nothing with them.
-Rounds alternate, so that a busy machine slows both.
+Rounds alternate, so that a busy machine slows both.  Where the seconds went is printed for each process.
+
+By `ipc`, the way of servers that a run starts beside its trainer, the engine reads the trainer's buffers in memory that
+both share; by `gloo`, the way of servers elsewhere, they go through sockets.  The peer of both is the gloo broadcast.
 
 With `--lr`, then, what sending only changes is worth: fp32 master weights of standard deviation 0.02 move by an Adam
 step of that size (in size between nothing and the learning rate, as moments are old or new), and are rounded to bf16.
 
     python benchmarks/weight_transfer.py --layout tp2
-    python benchmarks/weight_transfer.py --layout pp2
+    python benchmarks/weight_transfer.py --layout pp2 --backend gloo
     python benchmarks/weight_transfer.py --lr 1e-6
 """
 
@@ -31,6 +34,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+import weight_transfer_stages
 
 from fleming_nemo.config.presets import ARCHS, ArchShape
 from fleming_nemo.config.schema import ModelConfig, ParallelConfig
@@ -38,6 +42,7 @@ from fleming_nemo.rollout.vllm.address import Address
 from fleming_nemo.rollout.vllm.server import Server
 
 LAYOUTS = {"tp2": {"tp": 2}, "pp2": {"pp": 2}}
+WAYS = ("ipc", "gloo")
 MIB = 1 << 20
 
 
@@ -57,7 +62,7 @@ class Settings:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layout", choices=LAYOUTS, default="tp2", help="of the trainer (default: %(default)s)")
-    parser.add_argument("--backend", choices=("gloo", "ipc"), default="gloo", help="(default: %(default)s)")
+    parser.add_argument("--backend", nargs="+", choices=WAYS, default=WAYS, help="(default: one after the other)")
     parser.add_argument("--shrink", type=int, default=4, help="divides every width (default: %(default)s)")
     parser.add_argument("--bucket-mib", type=int, default=32, help="largest bucket (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=7, help="of each, alternating (default: %(default)s)")
@@ -65,22 +70,31 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=0.0, help="measure changes at this learning rate, too")
     args = parser.parse_args()
     shape = shrunk(ARCHS["qwen2.5-7b"], args.shrink)
-    settings = Settings(args.layout, args.backend, shape, args.bucket_mib * MIB, args.rounds, args.port, args.lr)
+    for number, backend in enumerate(args.backend):
+        port = args.port + number
+        settings = Settings(args.layout, backend, shape, args.bucket_mib * MIB, args.rounds, port, args.lr)
+        print_results(settings, measure(settings))
+
+
+def measure(settings: Settings) -> dict[str, Any]:
+    """What rank 0 of the trainer has found."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     results = context.SimpleQueue()
-    processes = [context.Process(target=receiver, args=(theirs,), daemon=True)]
-    processes += [
+    engine = context.Process(target=receiver, args=(theirs,), daemon=True)
+    ranks = [
         context.Process(target=trainer, args=(rank, settings, ours if rank == 0 else None, results), daemon=True)
         for rank in range(2)
     ]
-    for process in processes:
+    for process in (engine, *ranks):
         process.start()
-    for process in processes[1:]:
+    ours.close()  # the engine ends when rank 0, which has the only other copy, does
+    theirs.close()
+    for process in ranks:
         process.join()
         if process.exitcode:
             raise SystemExit(f"a trainer process ended with code {process.exitcode}")
-    print_results(settings, results.get())
+    return results.get()
 
 
 def shrunk(shape: ArchShape, by: int) -> ArchShape:
@@ -109,7 +123,17 @@ def print_results(settings: Settings, found: dict[str, Any]) -> None:
         print(
             f"  changes at learning rate {settings.lr:g}: {share:.1%} of the bytes, {seconds:.2f} s with finding them"
         )
+    print_stages(found["spent"])
     print(f"  most memory beyond the weights: {peaks}; the model is {found['bytes'] / MIB:.0f} MiB")
+
+
+def print_stages(spent: list[list[dict[str, float]]]) -> None:
+    """Medians over the rounds, in milliseconds."""
+    names = ("transfer, rank 0", "transfer, rank 1", "transfer, engine", "plain, rank 0", "plain, engine")
+    for place, name in enumerate(names):
+        rounds = [row[place] for row in spent]
+        columns = {stage: statistics.median(row.get(stage, 0.0) for row in rounds) for stage in rounds[0]}
+        print(f"  {name}: " + ", ".join(f"{stage} {1e3 * seconds:.0f} ms" for stage, seconds in columns.items()))
 
 
 def trainer(rank: int, settings: Settings, pipe: Connection | None, results: Any) -> None:
@@ -134,19 +158,28 @@ def trainer(rank: int, settings: Settings, pipe: Connection | None, results: Any
     push: list[float] = []
     plain: list[float] = []
     requests = 0
+    stages = weight_transfer_stages.of_trainer()
+    spent: list[list[dict[str, float]]] = []
     for number in range(settings.rounds + 1):
+        stages.start()
         report = transfer.push([server] if rank == 0 else None, number, pool)
         assert report.updated == ["receiver"], report
         requests = report.requests_per_server
         push.append(report.seconds)
+        ranks = everyone(stages.take())
         if rank == 0:
+            theirs = pool.ask("stages")
+            cpu = weight_transfer_stages.cpu_seconds()
             plain.append(plain_broadcast(transfer, pool))
+            sender = {"CPU": weight_transfer_stages.cpu_seconds() - cpu}
+            spent.append([*ranks, theirs, sender, pool.ask("stages")])
         everyone(None)
     peaks = everyone(memory("VmHWM") - before)
     changes = push_changes(policy, settings, server, pool) if settings.lr else []
     if rank == 0:
         plan = transfer.shards.plan
         found = {"push": push[1:], "plain": plain[1:], "bytes": plan.nbytes, "requests": requests, "peaks": peaks}
+        found["spent"] = spent[1:]
         results.put(found | {"changes": changes, "tensors": len(plan.entries), "buckets": len(plan.buckets)})
     transfer.close()
     groups.shutdown()
@@ -196,6 +229,7 @@ def receiver(pipe: Connection) -> None:
     from fleming_nemo.rollout.vllm.worker.fleming_transfer.receiver import Receiver
 
     end = Receiver(torch.device("cpu"))
+    stages = weight_transfer_stages.of_receiver()
     nothing = SimpleNamespace(
         start=lambda: None,
         transfer=lambda update: end.receive(lambda tensors: None),
@@ -208,11 +242,15 @@ def receiver(pipe: Connection) -> None:
         except EOFError:
             return
         answer: Any = {}
-        if path == "/init_weight_transfer_engine":
+        if path == "stages":
+            answer = stages.take()
+        elif path == "/init_weight_transfer_engine":
             end.join(Meeting(**body["init_info"]["meeting"]), body["init_info"]["rank_offset"])
         elif path == "/collective_rpc":
+            stages.start()
             answer = {"results": [end.take(body["kwargs"]["update"], nothing)]}
         elif path == "plain":
+            stages.start()
             channel: Any = end._channel
             buffers = [torch.ones(max(body), dtype=torch.uint8) for _ in range(2)]
             channel.agree(True)
@@ -233,9 +271,9 @@ class PipePool:
     async def control(
         self, server: Any, path: str, json: Any = None, params: Any = None, timeout_s: float = 0
     ) -> dict[str, Any]:
-        return await asyncio.to_thread(self._ask, path, json)
+        return await asyncio.to_thread(self.ask, path, json)
 
-    def _ask(self, path: str, body: Any) -> dict[str, Any]:
+    def ask(self, path: str, body: Any = None) -> dict[str, Any]:
         self._pipe.send((path, body))
         answer: dict[str, Any] = self._pipe.recv()
         return answer

@@ -9,7 +9,8 @@ import torch
 from fleming_nemo.config.presets import ARCHS
 from fleming_nemo.config.schema import ModelConfig, OptimConfig, ParallelConfig, RunConfig, TrainConfig
 from fleming_nemo.data import families
-from fleming_nemo.data.batch import MicroBatch, Sample, micro_batches
+from fleming_nemo.data.batch import micro_batches
+from fleming_nemo.data.micro_batch import MicroBatch, Sample
 from fleming_nemo.grpo import objectives
 from fleming_nemo.grpo.loss import policy_loss
 from fleming_nemo.model import hf

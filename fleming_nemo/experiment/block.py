@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from fleming_nemo.config.errors import UserError
+from fleming_nemo.experiment.fields import ExpManager
 from fleming_nemo.launch import cluster, markers
 from fleming_nemo.training import checkpoint_files
 
@@ -20,42 +19,19 @@ VERSION = "NEMO_EXPM_VERSION"
 """NeMo's environment variable for the version of all processes of an experiment."""
 
 
-@dataclass
-class ExpManager:
-    """Fields and defaults are NeMo's, with an empty text for None; NeMo-Run cannot parse more.
-
-    Those of its checkpoints and callbacks are options of ours or always on.
-    """
-
-    explicit_log_dir: str = ""
-    exp_dir: str = ""
-    name: str = ""
-    version: str = ""
-    use_datetime_version: bool = True
-    resume_if_exists: bool = False
-    resume_past_end: bool = False
-    resume_ignore_no_checkpoint: bool = False
-    create_tensorboard_logger: bool = True
-    summary_writer_kwargs: dict[str, Any] = field(default_factory=dict)
-    create_wandb_logger: bool = False
-    wandb_logger_kwargs: dict[str, Any] = field(default_factory=dict)
-    create_mlflow_logger: bool = False
-    mlflow_logger_kwargs: dict[str, Any] = field(default_factory=dict)
-
-
 def run_dir(block: ExpManager, environ: Mapping[str, str], now: float | None = None) -> Path:
-    """The folder of the run: `explicit_log_dir`, else `exp_dir`/`name`/`version`.
+    """The folder of the run: `explicit_log_dir`, beside which `name` only names it, else `exp_dir`/`name`/`version`.
 
     A version that is not given is none at all under `resume_if_exists`, so that the next job finds the run; otherwise
     the time (seconds since the epoch, `now`), or `version_N` with the next free N.  Ranks that torchrun or srun started
     cannot agree on a time, so theirs is the number of the job.
 
     Raises:
-        UserError: `explicit_log_dir` beside one of the others.
+        UserError: `explicit_log_dir` beside `exp_dir` or `version`, which NeMo ignores.
     """
     if block.explicit_log_dir:
-        if block.exp_dir or block.name or block.version:
-            raise UserError("exp_manager.explicit_log_dir is the whole path; unset exp_dir, name and version")
+        if block.exp_dir or block.version:
+            raise UserError("exp_manager.explicit_log_dir is the whole path; unset exp_manager.exp_dir and version")
         return Path(block.explicit_log_dir)
     folder = Path(block.exp_dir or "nemo_experiments") / (block.name or "default")
     version = block.version or environ.get(VERSION)
@@ -78,11 +54,17 @@ def check(block: ExpManager, folder: Path) -> None:
             `resume_ignore_no_checkpoint`; or it has finished and `resume_past_end` is off.
     """
     there = bool(checkpoint_files.steps(folder))
-    if (folder / markers.DONE).exists() and not (block.resume_if_exists and block.resume_past_end):
+    finished = (folder / markers.DONE).exists()
+    if finished and not block.resume_if_exists:
+        raise UserError(
+            f"{folder} is finished; set exp_manager.resume_if_exists and resume_past_end to true for its result, or "
+            "another version"
+        )
+    if finished and not block.resume_past_end:
         raise UserError(f"{folder} is finished; set exp_manager.resume_past_end=true for its result, or another name")
     if there and not block.resume_if_exists:
         raise UserError(f"{folder} holds a run; set exp_manager.resume_if_exists=true to go on, or another version")
-    if not there and block.resume_if_exists and not block.resume_ignore_no_checkpoint:
+    if not (there or finished) and block.resume_if_exists and not block.resume_ignore_no_checkpoint:
         raise UserError(
             f"{folder} has no checkpoint to go on from; set exp_manager.resume_ignore_no_checkpoint=true to begin"
         )

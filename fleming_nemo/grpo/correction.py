@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor
 
-from fleming_nemo.data.batch import MicroBatch
+from fleming_nemo.data.micro_batch import MicroBatch
 from fleming_nemo.grpo.sequences import sequence_sums
 
 TOKEN_CAP = 2.0

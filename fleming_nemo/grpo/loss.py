@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from fleming_nemo.data.batch import MicroBatch
+from fleming_nemo.data.micro_batch import MicroBatch
 from fleming_nemo.grpo import correction
 from fleming_nemo.grpo.objectives import Objective
 from fleming_nemo.parallel import groups

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fleming_nemo.data.batch import MicroBatch
+from fleming_nemo.data.micro_batch import MicroBatch
 from fleming_nemo.grpo.sequences import sequence_sums
 
 

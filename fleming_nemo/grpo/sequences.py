@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fleming_nemo.data.batch import MicroBatch
+from fleming_nemo.data.micro_batch import MicroBatch
 from fleming_nemo.parallel import groups
 
 from megatron.core import parallel_state  # isort: skip

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data import families
-from fleming_nemo.data.batch import MicroBatch, Sample, micro_batches
+from fleming_nemo.data.batch import micro_batches
+from fleming_nemo.data.micro_batch import MicroBatch, Sample
 from fleming_nemo.data.tokenizer import ChatTokenizer
 from fleming_nemo.grpo import loss, objectives
 from fleming_nemo.rollout.episodes import Episode

@@ -13,6 +13,7 @@ from typing import Any
 
 from fleming_nemo.config.schema import DemoConfig, RunConfig
 from fleming_nemo.launch import markers, slurm_env
+from fleming_nemo.parallel import lifeline
 from fleming_nemo.training import stop
 
 Config = RunConfig | DemoConfig
@@ -117,9 +118,9 @@ _KINDS: dict[str, Callable[[Config], dict[str, Any]]] = {
 def main() -> None:
     """One task of `launch.in_turn`, which hands it over on standard input."""
     from fleming_nemo.launch.main import exit_with
-    from fleming_nemo.launch.worker import LAUNCHER_PID, _die_with_launcher
+    from fleming_nemo.launch.worker import LAUNCHER_PID
 
-    _die_with_launcher(int(os.environ.pop(LAUNCHER_PID)))
+    lifeline.end_with(int(os.environ.pop(LAUNCHER_PID)))
     task: Task = pickle.load(sys.stdin.buffer)
     exit_with(lambda: print(task()), debug=False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import importlib
 import os
@@ -19,7 +18,7 @@ from fleming_nemo.config.overrides import from_yaml
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data import files
 from fleming_nemo.launch import hang, markers
-from fleming_nemo.parallel import determinism
+from fleming_nemo.parallel import determinism, lifeline
 from fleming_nemo.training import stop
 from fleming_nemo.training.stop import STOPPED, Stopped
 
@@ -69,7 +68,7 @@ def run_worker(cfg: RunConfig) -> dict[str, Any]:
 def main() -> None:
     """Entry point of a process that `launch.local` started: `python -m fleming_nemo.launch.worker CONFIG.yaml`."""
     stop.heed()
-    _die_with_launcher(int(os.environ[LAUNCHER_PID]))
+    lifeline.end_with(int(os.environ[LAUNCHER_PID]))
     # Ctrl-C reaches the whole process group; the launcher alone answers it, by ending the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     quiet_on_cpu()
@@ -111,14 +110,6 @@ def exit_now(code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-def _die_with_launcher(launcher: int) -> None:
-    """Have the kernel kill this process when its launcher ends, however it ends."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if os.getppid() != launcher:  # it ended before the line above
-        exit_now(1)
 
 
 if __name__ == "__main__":

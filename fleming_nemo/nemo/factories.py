@@ -10,17 +10,20 @@ import inspect
 import typing
 from collections.abc import Callable
 from pathlib import Path
+from types import NoneType
 from typing import Any, Optional
 
 import nemo_run as run
+import yaml
 
 from fleming_nemo.config.schema import DemoConfig, RunConfig
-from fleming_nemo.experiment.block import ExpManager
+from fleming_nemo.experiment.fields import ExpManager
 from fleming_nemo.launch.resolve import Recipe, load_recipe, resolve
 from fleming_nemo.nemo import tasks
 from fleming_nemo.nemo.executors import GPUS_PER_NODE
 
 NAMESPACE = "fleming"
+_WRITTEN = (bool, int, float, list, NoneType)
 
 
 def partial(cfg: RunConfig | DemoConfig) -> run.Partial:
@@ -67,7 +70,18 @@ def register(recipes: Path) -> dict[str, Callable[..., run.Partial]]:
     return made
 
 
+def options(**values: Any) -> dict[str, Any]:
+    """Arguments for a library, each to be set by itself: `exp_manager.wandb_logger_kwargs.project=mine`.
+
+    nemorun hands on texts, having no types to go by: those of YAML's numbers, truth values and lists become these.
+    """
+    read = {name: yaml.safe_load(value) if isinstance(value, str) else value for name, value in values.items()}
+    return {name: new if isinstance(new, _WRITTEN) else values[name] for name, new in read.items()}
+
+
 def _buildable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return run.Config(options, **value)
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return list(value) if isinstance(value, list) else value
     # nemo-run's command line reads the types from here, and cannot resolve annotations that are strings

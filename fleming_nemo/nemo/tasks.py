@@ -22,8 +22,8 @@ from fleming_nemo.config.schema import (
     RunConfig,
     TrainConfig,
 )
-from fleming_nemo.experiment import block, sinks
-from fleming_nemo.experiment.block import ExpManager
+from fleming_nemo.experiment import block, fields, sinks
+from fleming_nemo.experiment.fields import ExpManager
 from fleming_nemo.experiment.follow import follow
 from fleming_nemo.launch.main import execute, exit_with
 
@@ -58,6 +58,7 @@ def demo(
 def _execute(cfg: RunConfig | DemoConfig, manager: ExpManager | None = None) -> None:
     following = nullcontext()
     if manager is not None:
+        fields.check_supported(manager)
         folder = block.run_dir(manager, os.environ)
         cfg.run_dir = str(folder)
         if _is_first(os.environ):

@@ -2,7 +2,7 @@
 
 colocated       started here, on the GPUs that train: they sleep while the step is trained on, weights by CUDA IPC
 disaggregated   given by FLEMING_ROLLOUT_SERVERS, on GPUs of their own: weights over NCCL
-CPU             started here, one for every `rollout.tp` trainer processes: weights over gloo
+CPU             started here, one for every `rollout.tp` trainer processes: weights through shared memory, or over gloo
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def remote(cfg: RunConfig, engine: Engine, chat: ChatTokenizer) -> RemoteEngine:
     """
     given = os.environ.get(GIVEN, "")
     on_first(lambda: check(cfg, bool(given)))
-    transfer = Transfer(engine, backend="gloo" if not torch.cuda.is_available() else "nccl" if given else "ipc")
+    apart = "nccl" if torch.cuda.is_available() else "gloo"
+    transfer = Transfer(engine, backend=apart if given else None)
     backend: list[Servers] = []
     on_first(lambda: backend.append(Servers(cfg, chat, pool(cfg, engine, chat, given), colocated=not given)))
     return RemoteEngine(backend[0] if backend else None, transfer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleming_nemo.data.batch import MicroBatch
+from fleming_nemo.data.micro_batch import MicroBatch
 from fleming_nemo.training.engine import LossSum, Objective
 from fleming_nemo.training.logprobs import Prediction, Sampling
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from fleming_nemo.config.schema import RunConfig
-from fleming_nemo.data.batch import Sample, check_length, micro_batches
+from fleming_nemo.data.batch import check_length, micro_batches
 from fleming_nemo.data.corpus import Corpus, open_corpus
 from fleming_nemo.data.indexed.blend import Blend
+from fleming_nemo.data.micro_batch import Sample
 from fleming_nemo.data.packing import Pack
 from fleming_nemo.data.tokenizer import ChatTokenizer
 from fleming_nemo.evaluation.run import evaluate_if_possible

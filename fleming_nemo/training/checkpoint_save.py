@@ -3,6 +3,7 @@
 In the background a save costs the training the time to copy the tensors to host memory.  Processes forked at that
 moment write and sum them: they see the memory of that moment, whatever later steps do to the weights.  On a CPU the
 fork would copy the ranks' own memory page by page, and the writers need the ranks' cores, so there a save waits.
+A writer ends with the rank that it writes for: it would wait for ever for somebody to take its report.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor
 
 from fleming_nemo.data import files
-from fleming_nemo.parallel import groups
+from fleming_nemo.parallel import groups, lifeline
 from fleming_nemo.parallel.agreement import everyone, everyone_or_error, on_first
 from fleming_nemo.training import checkpoint_files, checkpoint_manifest, checkpoint_tensors
 from fleming_nemo.training.checkpoint_files import RNG
@@ -59,6 +60,7 @@ class Saver:
         self._keep = keep
         self._background = in_background() if background is None else background
         self._calls = AsyncCallsQueue(persistent=False)
+        lifeline.forks_end_with_their_parent()
         self._unfinished: _Unfinished | None = None
         self.newest = 0
         """Steps in the newest checkpoint that is whole, of this process's own making or resumed from."""

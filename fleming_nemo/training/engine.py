@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fleming_nemo.config.presets import ArchShape
 from fleming_nemo.config.schema import RunConfig
-from fleming_nemo.data.batch import MicroBatch
+from fleming_nemo.data.micro_batch import MicroBatch
 from fleming_nemo.model import gpt, head
 from fleming_nemo.parallel import groups
 from fleming_nemo.training import watchdog

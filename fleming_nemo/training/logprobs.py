@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fleming_nemo.data.batch import MicroBatch
+from fleming_nemo.data.micro_batch import MicroBatch
 from fleming_nemo.parallel import groups
 
 from megatron.core import tensor_parallel  # isort: skip

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.config.schema import RunConfig, TrainConfig
-from fleming_nemo.data.batch import MicroBatch, Sample, micro_batches, zigzag
+from fleming_nemo.data.batch import micro_batches
+from fleming_nemo.data.micro_batch import MicroBatch, Sample
+from fleming_nemo.data.rows import zigzag
 
 pytestmark = pytest.mark.usefixtures("one_process")
 

@@ -8,7 +8,7 @@ import torch
 from work import fingerprint
 
 from fleming_nemo.config.schema import RunConfig
-from fleming_nemo.data.batch import MicroBatch
+from fleming_nemo.data.micro_batch import MicroBatch
 from fleming_nemo.parallel import groups
 from fleming_nemo.training import checkpoint
 from fleming_nemo.training.engine import Engine, LossSum

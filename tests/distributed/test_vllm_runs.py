@@ -15,20 +15,17 @@ from typing import Any
 
 import harness as harness_module
 import pytest
-import tiny
+import vllm_cases
 import vllm_work
 from harness import Case, Harness, value
+from vllm_cases import GROUP, QUESTIONS, events, rows
 
-from fleming_nemo.config.schema import RunConfig
-from fleming_nemo.data.items import QAItem, write_items
 from fleming_nemo.data.tokenizer import ChatTokenizer
 from fleming_nemo.rollout.vllm import environment
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow, pytest.mark.timeout(3600)]
 
-STEPS, QUESTIONS, GROUP = 10, 4, 3
-SLOW_S = 600
-"""A server has minutes to answer: all its processes share the cores with the trainer."""
+STEPS = 10
 # longer than a block of vLLM's prefix cache on the CPU, 128 tokens: a cache that is not emptied would show
 STORY = "Given: velto has marfan; dori has lupus; mira has neither; the variant of the gene causes a murmur. " * 4
 
@@ -46,38 +43,21 @@ def results(
     weights: dict[str, Path],
     monkeypatch_module: pytest.MonkeyPatch,
 ) -> dict[str, Any]:
-    monkeypatch_module.setattr(harness_module, "SET_LIMIT_S", 3 * SLOW_S)
+    monkeypatch_module.setattr(harness_module, "SET_LIMIT_S", 3 * vllm_cases.COLLECTIVE_LIMIT_S)
     python = vllm_work.python_that_can_be_stopped(folder, str(environment.find().path))
-    data = folder / "data"
-    data.mkdir()
-    items = [
-        QAItem(f"q{n}", f"{STORY}What has v{n}?", ("lupus", "marfan"), n % 2, None, "kg", "en", "train", tier, {})
-        for n in range(12)
-        for tier in [("easy", "moderate", "difficult")[n % 3]]
-    ]
-    write_items(data / "items_rl.jsonl", items[:8])
-    write_items(data / "items_heldout.jsonl", items[8:])
+    data = vllm_cases.write_questions(folder / "data", STORY)
 
-    def config(arch: str, rollout_tp: int, **parallel: Any) -> RunConfig:
-        cfg = tiny.config(arch, **parallel)
-        cfg.task, cfg.stage, cfg.run_dir = "grpo", "grpo_stage1", str(folder / arch)
-        cfg.model.weights = str(weights[arch])
-        cfg.data.dir, cfg.data.tokenizer = str(data), str(chat.folder)
-        cfg.train.steps, cfg.train.save_every, cfg.train.seq_length = STEPS, 3, 512
-        cfg.rollout.max_response, cfg.rollout.decode_batch = 16, 16
-        cfg.rollout.engine, cfg.rollout.tp = "vllm", rollout_tp
-        cfg.grpo.prompts_per_step, cfg.grpo.rollouts_per_prompt = QUESTIONS, GROUP
-        cfg.grpo.mask_truncated = False  # random weights never end a response
-        cfg.eval.seeds = 1
-        return cfg
+    def one(name: str, arch: str, rollout_tp: int, parallel: dict[str, int], *faults: int) -> None:
+        cfg = vllm_cases.config(folder / arch, data, chat, weights, arch, **parallel)
+        cfg.rollout.tp = rollout_tp
+        cfg.rollout.decode_batch = 2  # a batch takes several rounds: a server that dies leaves some of it unanswered
+        limit = vllm_cases.COLLECTIVE_LIMIT_S
+        harness.run([Case(name, vllm_work.run, (cfg, python, *faults), collective_limit_s=limit)])
 
-    def one(name: str, *arguments: Any) -> None:
-        harness.run([Case(name, vllm_work.run, arguments, collective_limit_s=SLOW_S)])
-
-    one("pp2 to tp2", config("qwen3-tiny", 2, pp=2), python)
-    one("tp2", config("nano", 1, tp=2), python, 2, 7)
+    one("pp2 to tp2", "qwen3-tiny", 2, {"pp": 2})
+    one("tp2", "nano", 1, {"tp": 2}, 2, 7)
     (folder / vllm_work.NOT_AGAIN).unlink(missing_ok=True)
-    one("goes on as pp2", config("nano", 1, pp=2), python)
+    one("goes on as pp2", "nano", 1, {"pp": 2})
     return harness.results
 
 
@@ -85,14 +65,6 @@ def results(
 def monkeypatch_module() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         yield patch
-
-
-def rows(run_dir: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-
-
-def events(run_dir: Path) -> list[str]:
-    return [json.loads(line)["event"] for line in (run_dir / "events.jsonl").read_text().splitlines()]
 
 
 @pytest.mark.parametrize(("name", "arch"), [("goes on as pp2", "nano"), ("pp2 to tp2", "qwen3-tiny")])
@@ -116,8 +88,7 @@ def test_a_server_killed_in_mid_batch_costs_no_response(results: dict[str, Any],
     lost, again = ("server_lost", "request_reissued")
     assert [event for event in events(folder / "nano") if event in (lost, again)][:2] == [lost, again]
     for step in range(1, STEPS + 1):
-        lines = (folder / "nano" / "rollouts" / f"step_{step}.jsonl").read_text().splitlines()
-        groups = [json.loads(line)["responses"] for line in lines]
+        groups = vllm_cases.groups_of(folder / "nano", step)
         assert [len(group) for group in groups] == [GROUP] * QUESTIONS
         versions = {tuple(response["weights"]) for group in groups for response in group}
         assert versions == {(step - 1, step - 1)}

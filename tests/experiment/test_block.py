@@ -3,7 +3,8 @@
 import pytest
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.experiment.block import VERSION, ExpManager, check, run_dir
+from fleming_nemo.experiment.block import VERSION, check, run_dir
+from fleming_nemo.experiment.fields import ExpManager
 from fleming_nemo.launch import markers
 
 JOB = {"RANK": "1", "WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "77"}
@@ -13,6 +14,7 @@ JOB = {"RANK": "1", "WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "77"}
     "fields, environ, expected",
     [
         ({"explicit_log_dir": "/a/b"}, {}, "/a/b"),
+        ({"explicit_log_dir": "/a/b", "name": "n"}, {}, "/a/b"),
         ({"exp_dir": "/x", "name": "n", "version": "v"}, {}, "/x/n/v"),
         ({"exp_dir": "/x", "name": "n"}, {VERSION: "v7"}, "/x/n/v7"),
         ({"exp_dir": "/x", "name": "n", "resume_if_exists": True}, {}, "/x/n"),
@@ -35,9 +37,10 @@ def test_versions_by_time_and_by_number(tmp_path):
     assert run_dir(by_number, {}).name == "version_5"
 
 
-def test_one_path_or_its_parts():
+@pytest.mark.parametrize("part", ["exp_dir", "version"])
+def test_one_path_or_its_parts(part):
     with pytest.raises(UserError, match="whole path"):
-        run_dir(ExpManager(explicit_log_dir="/a", name="n"), {})
+        run_dir(ExpManager(explicit_log_dir="/a", **{part: "n"}), {})
 
 
 @pytest.mark.parametrize(
@@ -50,7 +53,9 @@ def test_one_path_or_its_parts():
         (True, False, {"resume_if_exists": True}, None),
         (True, True, {"resume_if_exists": True}, "finished"),
         (True, True, {"resume_if_exists": True, "resume_past_end": True}, None),
-        (True, True, {}, "finished"),
+        (True, True, {}, "resume_if_exists and resume_past_end"),
+        (True, True, {"resume_past_end": True}, "resume_if_exists and resume_past_end"),
+        (False, True, {"resume_if_exists": True, "resume_past_end": True}, None),
     ],
 )
 def test_what_may_be_gone_on_with(tmp_path, begun, finished, fields, sentence):

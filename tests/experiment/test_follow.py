@@ -7,7 +7,7 @@ import pytest
 
 from fleming_nemo.config.errors import UserError
 from fleming_nemo.experiment import sinks
-from fleming_nemo.experiment.block import ExpManager
+from fleming_nemo.experiment.fields import ExpManager
 from fleming_nemo.experiment.follow import follow, numbers, send
 
 
@@ -18,13 +18,29 @@ class Heard:
 
     def __init__(self):
         self.steps = []
-        self.closed = False
+        self.closed = self.finished = False
 
     def write(self, step, values):
         self.steps.append((step, values["loss"]))
 
-    def close(self):
-        self.closed = True
+    def close(self, finished):
+        self.closed, self.finished = True, finished
+
+
+class Down(Heard):
+    """One that cannot be reached for its first `times` rows."""
+
+    name = "down"
+
+    def __init__(self, times):
+        super().__init__()
+        self.times = times
+
+    def write(self, step, values):
+        if self.times:
+            self.times -= 1
+            raise ConnectionError("nobody there")
+        super().write(step, values)
 
 
 def write(folder, steps, partial=""):
@@ -72,7 +88,37 @@ def test_following_a_run_that_fails(tmp_path):
         write(tmp_path, [1, 2])
         raise RuntimeError
     assert heard.steps == [(1, 1.0), (2, 2.0)]
-    assert heard.closed
+    assert heard.closed and not heard.finished
+
+
+def test_a_logger_that_is_away_for_a_while_gets_its_rows_later(tmp_path, capsys):
+    heard, down = Heard(), Down(times=1)
+    with follow(tmp_path, [down, heard], pause_s=0.01):
+        write(tmp_path, [1, 2])
+        until = time.monotonic() + 10
+        while not down.steps and time.monotonic() < until:
+            time.sleep(0.01)
+    assert down.steps == heard.steps == [(1, 1.0), (2, 2.0)]
+    assert down.finished and heard.finished
+    assert capsys.readouterr().err.count("down takes no rows for now (nobody there)") == 1
+
+
+def test_a_logger_that_stays_away_is_named_at_the_end(tmp_path):
+    heard, down = Heard(), Down(times=-1)
+    with pytest.raises(UserError, match="complete, but down .*nobody there"), follow(tmp_path, [down, heard]):
+        write(tmp_path, [1, 2])
+    assert heard.steps == [(1, 1.0), (2, 2.0)]
+    assert heard.finished
+    again = Down(times=0)
+    assert send(tmp_path, [again]) == {}
+    assert again.steps == [(1, 1.0), (2, 2.0)]
+
+
+def test_a_run_that_fails_fails_by_its_own_error(tmp_path, capsys):
+    with pytest.raises(RuntimeError, match="mine"), follow(tmp_path, [Down(times=-1)]):
+        write(tmp_path, [1])
+        raise RuntimeError("mine")
+    assert "down has not had every row" in capsys.readouterr().err
 
 
 def test_numbers_of_a_row():

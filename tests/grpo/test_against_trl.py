@@ -9,7 +9,7 @@ import torch
 from test_objectives import LENGTHS, MAX_RESPONSE, REWARD_PG, VOCABULARY, batch_of, computed, logits_STV
 from torch import Tensor
 
-from fleming_nemo.data.batch import MicroBatch
+from fleming_nemo.data.micro_batch import MicroBatch
 from fleming_nemo.grpo import objectives
 
 pytestmark = pytest.mark.usefixtures("one_process")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny
 
-from fleming_nemo.data.batch import Sample
+from fleming_nemo.data.micro_batch import Sample
 from fleming_nemo.grpo.objectives import Paper
 from fleming_nemo.rollout.megatron import MegatronRollouts
 from fleming_nemo.rollout.types import Request

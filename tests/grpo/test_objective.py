@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from safetensors.torch import load_file
 
 from fleming_nemo.config.presets import ARCHS
-from fleming_nemo.data.batch import MicroBatch, Sample
+from fleming_nemo.data.micro_batch import MicroBatch, Sample
 from fleming_nemo.grpo.loss import policy_loss
 from fleming_nemo.grpo.objectives import Paper
 from fleming_nemo.model import hf_names

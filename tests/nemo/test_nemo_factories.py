@@ -57,3 +57,15 @@ def test_overrides_are_those_of_the_recipe(executed):
 def test_a_misspelt_override_is_refused():
     with pytest.raises(Exception, match="stepps"):
         parse_cli_args(RECIPES["sft_7b"](dir="/x"), ["train.stepps=7"])
+
+
+def test_options_of_a_logger_one_by_one():
+    """Numbers, truth values and lists are such; a text that YAML would take for a date stays a text."""
+    partial = RECIPES["sft_7b"](dir="/x")
+    words = ["ema.enable=false", "summary_writer_kwargs.flush_secs=5", "wandb_logger_kwargs.tags=[a, b]"]
+    words += ["wandb_logger_kwargs.name=2026-01-31", "mlflow_logger_kwargs.run_id=null"]
+    parse_cli_args(partial, ["exp_manager=fleming", *(f"exp_manager.{word}" for word in words)])
+    block = fiddle.build(partial.exp_manager)
+    assert (block.ema, block.summary_writer_kwargs) == ({"enable": False}, {"flush_secs": 5})
+    assert block.wandb_logger_kwargs == {"tags": ["a", "b"], "name": "2026-01-31"}
+    assert block.mlflow_logger_kwargs == {"run_id": None}

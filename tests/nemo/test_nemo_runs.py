@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -67,9 +68,18 @@ def bytes_of(checkpoint: Path) -> dict[str, bytes]:
 
 
 def test_on_two_local_processes(reference, tmp_path, own_home):
+    """With an exp_manager block, which names the run directory of both ranks and repeats the numbers from one."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     name, expected = reference
-    nemorun(name, tmp_path, own_home, "run.executor=fleming_local", "run.executor.ntasks_per_node=2")
-    same_run(tmp_path / name, expected)
+    block = ["exp_manager=fleming", f"exp_manager.exp_dir={tmp_path}", "exp_manager.name=it", "exp_manager.version=v1"]
+    nemorun(name, tmp_path, own_home, "run.executor=fleming_local", "run.executor.ntasks_per_node=2", *block)
+    found = tmp_path / "it" / "v1"
+    same_run(found, expected)
+    logged = EventAccumulator(str(found)).Reload().Scalars("loss")
+    assert [(point.step, struct.pack("f", point.value)) for point in logged] == [
+        (row["step"], struct.pack("f", row["loss"])) for row in rows(expected / "metrics.jsonl")
+    ]
 
 
 @pytest.mark.slurm

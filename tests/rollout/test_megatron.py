@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from fleming_nemo.config.presets import ARCHS
-from fleming_nemo.data.batch import Sample
+from fleming_nemo.data.micro_batch import Sample
 from fleming_nemo.parallel.fp8_emulation_layers import linears
 from fleming_nemo.rollout import lean, megatron
 from fleming_nemo.rollout.megatron import MegatronRollouts

@@ -70,11 +70,11 @@ class Cluster:
         return dict(re.findall(r"(\S+?)=(\S*)", self.call("scontrol", "show", "job", "-o", job)))
 
     def wait(self, job: str, until: tuple[str, ...] = FINAL, limit_s: float = 60.0) -> str:
-        """Poll for a state: `sbatch --wait` looks too rarely."""
+        """Poll for a state: `sbatch --wait` looks too rarely, and ten times a second would cost a core."""
         end = time.monotonic() + limit_s
         while (state := self.show(job)["JobState"]) not in until:
             assert time.monotonic() < end, f"job {job} is still {state}"
-            time.sleep(0.1)
+            time.sleep(0.4)
         return state
 
 

@@ -20,12 +20,12 @@ REPOSITORY = Path(__file__).parents[2]
 LAB = Path(__file__).parent / "lab"
 SLOW_STEPS = Path(__file__).parent / "slow_steps"
 SMALL = (
-    "--tiny", "parallel.tp=1", "parallel.sequence_parallel=false", "parallel.dp=2", "train.steps=40",
+    "--tiny", "parallel.tp=1", "parallel.sequence_parallel=false", "parallel.dp=2", "train.steps=24",
     "train.save_every=10", "train.global_batch=2", "train.micro_batch=1", "train.pack_tokens=0", "eval.limit=2",
 )  # fmt: skip
 TIMING = ("tokens_per_second", "seconds")
 FIRST_NODES, LAST_NODES = ("--nodelist=node0,node1",), ("--nodelist=node2,node3",)
-LIMIT_S = 280
+LIMIT_S = 400
 
 
 class Run:
@@ -131,7 +131,7 @@ def preempted(slurm, folder):
 
 def lost_node(slurm, folder):
     """The daemon of the second node dies, and with it all that Slurm knows of the rank there."""
-    run = Run(slurm, folder, "node", *LAST_NODES, STEP_S=1.2)  # Slurm waits 20 s and more for a node
+    run = Run(slurm, folder, "node", *LAST_NODES, STEP_S=2.4)  # Slurm waits 20 s and more for a node
     run.reaches(3)
     daemon = Path(slurm.environ["SLURM_LAB_DIR"]) / "pid" / "slurmd.node3.pid"
     os.kill(int(daemon.read_text()), signal.SIGKILL)
@@ -151,7 +151,7 @@ def early_signal(slurm, folder):
 
 def time_limit(slurm, folder):
     """And two more jobs for the same run: one finds the first at work, one finds a finished run."""
-    run = Run(slurm, folder, "limit", *FIRST_NODES, "--time=1", "--signal=B:USR1@10", STEP_S=1.6)
+    run = Run(slurm, folder, "limit", *FIRST_NODES, "--time=1", "--signal=B:USR1@10", STEP_S=3, LATER_STEP_S=1)
     run.waits_again()
     slurm.call("scontrol", "update", f"JobId={run.job}", "TimeLimit=60")
     run.reaches(len(run.rows()) + 1)
@@ -230,7 +230,7 @@ def test_a_disturbed_run_equals_the_undisturbed_one(runs, name, cause):
     causes = run.causes()
     assert causes[-1] == "finished" and set(causes[:-1]) == ({cause} if cause else set()), run.status()
     assert results(run) == results(expected)
-    got, wanted = (each.folder / "checkpoints" / "step_40" for each in (run, expected))
+    got, wanted = (each.folder / "checkpoints" / "step_24" for each in (run, expected))
     tensors = sorted(file.name for file in wanted.glob("*.distcp"))
     assert tensors and all((got / file).read_bytes() == (wanted / file).read_bytes() for file in tensors)
 

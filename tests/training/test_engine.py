@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fleming_nemo.config.errors import UserError
-from fleming_nemo.data.batch import MicroBatch
+from fleming_nemo.data.micro_batch import MicroBatch
 from fleming_nemo.training.engine import Engine, LossSum, Objective
 from fleming_nemo.training.logprobs import Prediction
 

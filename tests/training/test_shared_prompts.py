@@ -8,8 +8,8 @@ import tiny
 import torch
 
 from fleming_nemo.data import families
-from fleming_nemo.data.batch import MicroBatch, Sample
 from fleming_nemo.data.families import Alike
+from fleming_nemo.data.micro_batch import MicroBatch, Sample
 from fleming_nemo.grpo.loss import record
 from fleming_nemo.parallel.shared_prompts import SharedPrompts
 from fleming_nemo.training.engine import Engine

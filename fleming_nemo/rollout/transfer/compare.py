@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fleming_nemo.data.batch import MicroBatch, Sample, micro_batches
+from fleming_nemo.data.batch import micro_batches
+from fleming_nemo.data.micro_batch import MicroBatch, Sample
 from fleming_nemo.parallel import groups
 from fleming_nemo.parallel.agreement import everyone
 from fleming_nemo.rollout.vllm.settings import MODEL_NAME

@@ -44,9 +44,13 @@ class Transfer:
 
     Args:
         backend: gloo where trainer or servers compute on CPUs; nccl for GPUs of their own; ipc for processes that share
-            the GPUs (or, without any, the memory) of one node.
+            the GPUs (or, without any, the memory) of one node; none: for servers beside the trainer, ipc where that is
+            possible, otherwise gloo.
         changes: send only what has changed since the last push, to servers that hold what was sent then.  Every rank
             keeps a copy of its part of the weights in the CPU's memory, every worker of a server one of the whole.
+
+    Attributes:
+        backend: the one that rank 0 sends by.
 
     Raises:
         UserError: there is no such backend, or not for this trainer.
@@ -55,22 +59,24 @@ class Transfer:
     def __init__(
         self,
         engine: Engine,
-        backend: str = "gloo",
+        backend: str | None = None,
         bucket_bytes: int = BUCKET_BYTES,
         timeout_s: float = TIMEOUT_S,
         changes: bool = False,
     ) -> None:
         networks = engine.networks
         device = device_of(networks)
-        if backend not in BACKENDS:
+        if backend is not None and backend not in BACKENDS:
             raise UserError(f"there is no transfer backend {backend!r}; choose one of {', '.join(BACKENDS)}")
-        if backend != "ipc" and device.type != ("cuda" if backend == "nccl" else "cpu"):
+        if backend in ("gloo", "nccl") and device.type != ("cuda" if backend == "nccl" else "cpu"):
             raise UserError(f"the transfer backend {backend} does not send from a {device.type}; choose another")
         self._engine, self._timeout_s = engine, timeout_s
-        self.shards = Shards(networks, engine.shape, bucket_bytes, DEPTH + (backend == "ipc"), changes)
-        if backend == "ipc" and not (self.shards.stream.shares or device.type == "cuda"):
+        self.shards = Shards(networks, engine.shape, bucket_bytes, DEPTH + (backend in ("ipc", None)), changes)
+        shares = self.shards.stream.shares or device.type == "cuda"
+        self.backend = backend or ("ipc" if shares else "gloo")
+        if self.backend == "ipc" and not shares:
             raise UserError("ipc needs all ranks of the trainer on one node with room in /dev/shm; use gloo")
-        self._leader = Leader(self.shards, backend, device, timeout_s)
+        self._leader = Leader(self.shards, self.backend, device, timeout_s)
 
     def push(self, servers: list[Server] | None, version: int, pool: Pool | None, mode: str = "wait") -> Report:
         """Collective over all ranks; rank 0 names the servers. With mode `keep` their requests go on afterwards.

@@ -13,6 +13,7 @@ from torch import Tensor
 from fleming_nemo.rollout.transfer.control import Control, Future, outcome
 from fleming_nemo.rollout.vllm.worker.fleming_transfer import channel, shared, wire
 from fleming_nemo.rollout.vllm.worker.fleming_transfer.channel import Channel, Meeting
+from fleming_nemo.rollout.vllm.worker.fleming_transfer.wire import SEAL_BYTES
 
 if TYPE_CHECKING:
     from fleming_nemo.rollout.vllm.server import Server
@@ -107,7 +108,7 @@ class Sending:
 
     def __init__(self, session: Session, updates: dict[Server, Future]) -> None:
         self._session, self._updates = session, updates
-        self._works: dict[int, Any] = {}
+        self._works: dict[int, list[Any]] = {}
         self.digest = 0
 
     def begin(self) -> None:
@@ -127,14 +128,14 @@ class Sending:
         if bucket.is_cuda:
             torch.cuda.current_stream(bucket.device).synchronize()
         if group.meeting.backend == "ipc":
-            self._works[number] = group.begin_agreeing(True)  # filled; and all have copied the one before
-        else:
-            self._works[number] = (group.broadcast(bucket), None)
+            self._works[number] = [group.begin_agreeing(True)[0]]  # filled; and all have copied the one before
+        else:  # apart from the seal, so that it can be received at its place among other bytes of a large tensor
+            self._works[number] = [group.broadcast(part) for part in (bucket[:-SEAL_BYTES], bucket[-SEAL_BYTES:])]
 
     def drained(self, number: int) -> None:
-        work, _ = self._works.pop(number)
         try:
-            self._session.channel.wait(work, self._look)
+            for work in self._works.pop(number):
+                self._session.channel.wait(work, self._look)
         except (RuntimeError, TimeoutError) as error:
             raise BrokenOff(str(error)) from error
 

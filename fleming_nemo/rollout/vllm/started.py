@@ -128,7 +128,7 @@ class Started:
             gpus=self._gpus[index * tp : (index + 1) * tp],
             cores=own,
         )
-        words = command(self._settings, self._python.path, self._host, port)
+        words = command(self._settings, self._python.path, self._host, port, on_cpu=not self._gpus)
         process = ServerProcess(words, env, self._logs / f"{name}.log")
         self._processes[name] = process
         return process

@@ -48,8 +48,9 @@ class RealServers:
 
     def complete(self, prompt: list[int], tokens: int) -> Any:
         """A coroutine that returns one sampled response as (token ids, log-probabilities)."""
-        body = {"model": MODEL_NAME, "prompt": prompt, "max_tokens": tokens, "min_tokens": tokens, "temperature": 1.0}
-        return self._complete(body | {"logprobs": 0, "return_token_ids": True, "ignore_eos": True, "seed": 5})
+        # not by `min_tokens`, which takes the end token out of the distribution until then
+        body = {"model": MODEL_NAME, "prompt": prompt, "max_tokens": tokens, "ignore_eos": True, "temperature": 1.0}
+        return self._complete(body | {"logprobs": 0, "return_token_ids": True, "seed": 5})
 
     async def _complete(self, body: dict[str, Any]) -> tuple[list[int], torch.Tensor]:
         reply = await self.pool.control(self.pool.servers[0], "/v1/completions", json=body)

@@ -100,11 +100,11 @@ def damage(engine: Engine) -> None:
     """The bits of a bucket change between network and memory, where the fault says so."""
     check = buckets.check_seal
 
-    def damaged(bucket: torch.Tensor, number: int) -> int:
+    def damaged(body: torch.Tensor, seal: torch.Tensor, number: int) -> int:
         if engine.fault.get("kind") == "flip" and engine.fault["at"] == number:
             engine.fault = {}
-            bucket[17] ^= 4
-        return check(bucket, number)
+            body[17] ^= 4
+        return check(body, seal, number)
 
     buckets.check_seal = damaged
 

@@ -3,15 +3,19 @@
 Not covered here: vLLM (`test_vllm.py`), several nodes, NCCL, CUDA IPC (`test_gpu.py`).
 """
 
+import errno
 from pathlib import Path
 from typing import Any
 
 import layouts
 import pytest
+import tiny
 import transfer_work as work
 from harness import Case, Harness, value
 
 from fleming_nemo.config.presets import ARCHS
+from fleming_nemo.rollout.transfer.push import Transfer
+from fleming_nemo.rollout.vllm.worker.fleming_transfer import shared
 
 CASES = {
     "tp2": ("tp2", "qwen2.5-tiny"),
@@ -19,6 +23,7 @@ CASES = {
     "pp2 vp2": ("pp2 vp2", "qwen3-tiny"),
     "dp2 overlap": ("dp2 overlap", "qwen2.5-tiny"),
     "ipc": ("tp2", "qwen3-tiny", "ipc"),
+    "started by the trainer": ("pp2", "nano", None),
     "messages": ("tp2", "nano", "gloo", True),
 }
 SLOW = {
@@ -49,11 +54,14 @@ def slow_results(harness: Harness, weights: dict[str, Path], tmp_path_factory: p
     return harness.results
 
 
-@pytest.fixture(scope="module")
-def faults(harness: Harness, weights: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+@pytest.fixture(scope="module", params=["gloo", pytest.param("ipc", marks=pytest.mark.slow)])
+def faults(
+    request: pytest.FixtureRequest, harness: Harness, weights: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     arguments = (layouts.config("qwen2.5-tiny", "tp2"), weights["qwen2.5-tiny"], tmp_path_factory.mktemp("faults"))
-    harness.run([Case("faults", work.faults, arguments)])
-    return value(harness.results, "faults")
+    name = f"faults {request.param}"
+    harness.run([Case(name, work.faults, (*arguments, request.param))])
+    return value(harness.results, name)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +94,20 @@ def _numel(shape: tuple[int, ...]) -> int:
 @pytest.mark.parametrize("name", CASES)
 def test_servers_receive_what_an_export_writes(name: str, results: dict[str, Any]) -> None:
     check(name, value(results, f"push {name}"))
+
+
+@pytest.mark.parametrize(("room", "backend"), [(True, "ipc"), (False, "gloo")])
+def test_servers_of_this_node_read_the_trainers_memory_if_it_can_be_shared(
+    room: bool, backend: str, weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(nbytes: int) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if not room:
+        monkeypatch.setattr(shared, "allocate", full)
+    transfer = Transfer(tiny.engine(tiny.config("nano"), weights["nano"]), backend=None)
+    assert transfer.backend == backend
+    transfer.close()
 
 
 @pytest.mark.slow

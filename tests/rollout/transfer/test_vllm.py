@@ -35,7 +35,7 @@ def servers(request: Any, chat: Any, tmp_path_factory: pytest.TempPathFactory) -
 def trainer(servers: RealServers, weights: dict[str, Path]) -> Any:
     """The policy in this process, and its transfer."""
     engine = tiny.engine(tiny.config(servers.arch), weights[servers.arch])
-    transfer = Transfer(engine)
+    transfer = Transfer(engine, "gloo")
     yield engine, transfer
     transfer.close()
 
@@ -79,10 +79,10 @@ def test_requests_that_are_kept_go_on_with_the_new_weights(
     begun = time.monotonic()
     servers.call(servers.complete(LONG, 200))
     whole_s = time.monotonic() - begun
-    under_way = servers.start(servers.complete(LONG, 200))
-    time.sleep(whole_s / 2)
     tiny.train(engine, "sft", range(1))
     hf.save(engine.networks, tmp_path / "new", engine.shape)
+    under_way = servers.start(servers.complete(LONG, 200))
+    time.sleep(whole_s / 4)
     transfer.push(servers.pool.servers, 1, servers.pool, mode="keep")
     tokens, said = under_way.result(600)
     old, new = (judged(tmp_path / name, servers.arch, chat.size, LONG, tokens) for name in ("old", "new"))

@@ -55,7 +55,7 @@ def receiving(*names: str) -> tuple[Pool | None, list[Server] | None]:
 
 
 def received_as_exported(
-    cfg: RunConfig, weights: Path, folder: Path, backend: str = "gloo", messages: bool = False
+    cfg: RunConfig, weights: Path, folder: Path, backend: str | None = "gloo", messages: bool = False
 ) -> dict[str, Any]:
     """Push, train, push again; compare with what `hf.save` writes.
 
@@ -147,10 +147,10 @@ def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and torch.equal(a.view(torch.uint8), b.view(torch.uint8))
 
 
-def faults(cfg: RunConfig, weights: Path, folder: Path) -> dict[str, Any]:
+def faults(cfg: RunConfig, weights: Path, folder: Path, backend: str) -> dict[str, Any]:
     """One misfortune after the other, each followed by a look at what is left."""
     engine = _engine(cfg, weights)
-    transfer = Transfer(engine, "gloo", BUCKET_BYTES, timeout_s=20)
+    transfer = Transfer(engine, backend, BUCKET_BYTES, timeout_s=20)
     pool, servers = receiving("pair", "single")
     found: dict[str, Any] = {}
 
@@ -191,7 +191,7 @@ def faults(cfg: RunConfig, weights: Path, folder: Path) -> dict[str, Any]:
         servers[2].address, servers[2].incarnation = replaced.address, 2
     push("restarted", 8)
     transfer.close()
-    impatient = Transfer(engine, "gloo", BUCKET_BYTES, timeout_s=2)
+    impatient = Transfer(engine, backend, BUCKET_BYTES, timeout_s=2)
     fault(2, kind="freeze", at=2)
     push("freeze", 9, impatient)
     impatient.close()

@@ -82,7 +82,7 @@ def build(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A lab whose pools start fake servers where they would start vLLM."""
     made = Lab(folder)
 
-    def command(settings: ServerSettings, python: Path, host: str, port: int) -> list[str]:
+    def command(settings: ServerSettings, python: Path, host: str, port: int, on_cpu: bool) -> list[str]:
         return [sys.executable, "-I", fake_vllm.__file__, host, str(port), str(made.faults)]
 
     monkeypatch.setattr(started, "_head_dim", lambda model: 32)

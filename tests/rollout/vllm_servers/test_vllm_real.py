@@ -22,16 +22,25 @@ from fleming_nemo.rollout.vllm.settings import WORKER_FOLDER
 pytestmark = [pytest.mark.vllm, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 # nano is a Qwen2.5 with tied embeddings, the other a Qwen3 without; fp32, so that differences are rounding alone.
-ARCHITECTURES = ("nano", "qwen3-tiny")
+TENSOR_PARALLEL = {"nano": 1, "qwen3-tiny": 2}
+VICTIMS = {"nano": "APIServer", "qwen3-tiny": "EngineCore"}
+"""The process that dies in mid-batch: a start is dear, and each of these has one of its own."""
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
+@pytest.fixture(scope="module", params=TENSOR_PARALLEL)
 def cluster(request, chat, weights, tmp_path_factory):
     environment.find()  # says what to do where there is none
-    folder = tmp_path_factory.mktemp(request.param)
-    made = Cluster(request.param, chat, weights[request.param], folder / "logs")
+    arch = request.param
+    made = Cluster(arch, chat, weights[arch], tmp_path_factory.mktemp(arch) / "logs", tp=TENSOR_PARALLEL[arch])
     yield made
     made.close()
+
+
+def test_a_server_has_as_many_ranks_as_it_was_asked_for(cluster):
+    server, tp = cluster.pool.servers[0], TENSOR_PARALLEL[cluster.arch]
+    assert cluster.call(cluster.pool.control(server, "/get_world_size")) == {"world_size": tp}
+    workers = [process for process in below(cluster) if "Worker" in process.name()]
+    assert len(workers) == (tp if tp > 1 else 0), "one rank is the engine's own process"
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7, 0.0])
@@ -50,6 +59,14 @@ def test_a_response_is_a_function_of_its_seed(cluster):
     first = [r.tokens for r in cluster.generate(asked)]
     again = [r.tokens for r in cluster.generate(asked[::-1])][::-1]
     assert first == again and len(set(map(tuple, first))) == 8
+
+
+def test_more_prompts_than_are_prefilled_at_once(cluster):
+    """vLLM prefills 2048 tokens in a step.  It would draw from parts of prompts, which an engine on CPUs dies of."""
+    asked = [Request((20 + g, *LONG[:280]), g) for g in range(16)]
+    whole = [r.tokens for r in cluster.generate(asked)]
+    assert whole[:3] == [cluster.generate([request])[0].tokens for request in asked[:3]]
+    assert not [event for event in cluster.pool.events if event["event"] == "server_lost"]
 
 
 def test_responses_end_where_they_have_to(cluster):
@@ -128,8 +145,7 @@ def below(cluster):
     return [p for p in psutil.Process(keeper(cluster)).children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
 
 
-@pytest.mark.parametrize("who", ["api", "core"])
-def test_kill_9_in_mid_batch(cluster, who):
+def test_kill_9_in_mid_batch(cluster):
     """Each prompt is answered exactly n times, with the responses that nothing would have changed; it is on record."""
     asked = [Request((*LONG[:200], 20 + g), 100 * g + k) for g in range(6) for k in range(4)]
     expected = [r.tokens for r in cluster.generate(asked)]
@@ -140,8 +156,8 @@ def test_kill_9_in_mid_batch(cluster, who):
     def kill_once(index, rollout):
         heard.append(index)
         if len(heard) == 3:
-            processes = {"api": below(cluster)[0], "core": next(p for p in below(cluster) if "EngineCore" in p.name())}
-            os.kill(processes[who].pid, signal.SIGKILL)
+            processes = {"APIServer": below(cluster)[0]} | {p.name().removeprefix("VLLM::"): p for p in below(cluster)}
+            os.kill(processes[VICTIMS[cluster.arch]].pid, signal.SIGKILL)
 
     rollouts = cluster.generate(asked, finished=kill_once)
     assert [r.tokens for r in rollouts] == expected
@@ -152,23 +168,10 @@ def test_kill_9_in_mid_batch(cluster, who):
 
 
 def test_all_servers_dead_is_a_clear_end(cluster, monkeypatch):
-    """Last in this file: it leaves no server."""
+    """Last of each cluster: it leaves no server."""
     monkeypatch.setattr(pool, "RESTARTS", 0)
     os.kill(keeper(cluster), signal.SIGTERM)
     while cluster.pool.servers[0].alive:
         time.sleep(0.1)
     with pytest.raises(ServersGone, match="all vLLM servers are gone.*vllm_0.*ended.*the same command goes on"):
         cluster.generate([Request((7, 8), 1)])
-
-
-def test_tensor_parallel_ranks_give_the_same_responses(chat, weights, tmp_path):
-    """Two ranks on the cores of this machine, and what one rank would have answered, to rounding."""
-    asked = [Request(prompt, seed) for prompt in (LONG, (7, 8, 9)) for seed in range(4)]
-    pair = Cluster("qwen3-tiny", chat, weights["qwen3-tiny"], tmp_path, tp=2)
-    try:
-        assert pair.call(pair.pool.control(pair.pool.servers[0], "/get_world_size")) == {"world_size": 2}
-        for request, rollout in zip(asked, pair.generate(asked), strict=True):
-            logprobs, _ = judged(pair, request, rollout.tokens, 1.0)
-            assert (torch.from_numpy(rollout.logprobs) - logprobs).abs().max() < 1e-4
-    finally:
-        pair.close()

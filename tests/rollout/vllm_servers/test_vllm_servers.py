@@ -101,6 +101,23 @@ def test_nothing_outlives_an_owner_that_was_killed(tmp_path: Path):
     wait_for(lambda: all(map(gone, pids)))
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_shared_memory_is_given_back(number: int, tmp_path: Path):
+    """However the process that made it ends."""
+    makes = (
+        "import time; from multiprocessing.shared_memory import SharedMemory; "
+        "made = SharedMemory(create=True, size=4096); print(made.name, flush=True); time.sleep(600)"
+    )
+    process = ServerProcess([sys.executable, "-c", makes], dict(os.environ), tmp_path / "log")
+    wait_for(lambda: process.tail().strip())
+    segment = Path("/dev/shm") / process.tail().strip()
+    (child, *_) = (p for p in psutil.Process(process.pid).children() if "SharedMemory" in " ".join(p.cmdline()))
+    assert segment.exists()
+    os.kill(process.pid if number == signal.SIGTERM else child.pid, number)
+    asyncio.run(process.ended())
+    assert not segment.exists()
+
+
 def test_warnings_of_slurm_do_not_end_a_server(started_family):
     process, pids = started_family
     for pid in (process.pid, pids[0]):
@@ -182,6 +199,7 @@ def test_the_command_is_the_distribution_that_the_loss_assumes():
     assert flag(words, "--generation-config") == "vllm" and flag(words, "--logprobs-mode") == "processed_logprobs"
     assert flag(words, "--load-format") == "dummy" and flag(words, "--host") == "127.0.0.1"
     assert flag(words, "--max-num-seqs") == str(SETTINGS.max_sequences) and "--quantization" not in words
+    assert "--no-enable-chunked-prefill" not in words, "GPUs can take back what part of a prompt has drawn"
     low = ServerSettings(Path("m"), 10, "bfloat16", 64, 8, fp8=True, sleeps=True)
     words = server_command(low, Path("python"), "127.0.0.1", 20001)
     assert flag(words, "--quantization") == "fp8" and "--enable-sleep-mode" in words and "--enforce-eager" not in words
@@ -194,6 +212,7 @@ def test_each_tensor_parallel_rank_has_cores_of_its_own(tmp_path: Path):
     assert server_environment(pair, "127.0.0.1", tmp_path, tmp_path, cores=[4])["VLLM_CPU_OMP_THREADS_BIND"] == "4|4"
     env = server_environment(pair, "127.0.0.1", tmp_path, tmp_path, gpus=["2", "3"])
     assert env["CUDA_VISIBLE_DEVICES"] == "2,3" and "VLLM_CPU_OMP_THREADS_BIND" not in env
+    assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in env, "what vLLM chooses on GPUs is not touched"
 
 
 def test_settings_survive_a_file(tmp_path: Path):
@@ -250,7 +269,7 @@ def test_without_vllm_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_server_that_does_not_start_ends_the_run_with_its_log(lab: Lab, monkeypatch: pytest.MonkeyPatch):
     dies = [sys.executable, "-c", "raise SystemExit('no such model')"]
-    monkeypatch.setattr(started, "command", lambda *_: dies)
+    monkeypatch.setattr(started, "command", lambda *_, **__: dies)
 
     async def enter():
         async with lab.pool(1):

@@ -29,7 +29,9 @@ chmod 0755 "$DIR" "$DIR"/{munge,pid,log}
 [ -f "$DIR/munge/key" ] || (umask 077 && head -c 1024 /dev/urandom >"$DIR/munge/key")
 # Every node gets a loopback address and a name that resolves, so that the first of `scontrol show hostnames` can
 # really be connected to.
-if ! grep -q "# slurm-lab $NODES\$" /etc/hosts; then
+write_names() {
+  local kept
+  grep -q "# slurm-lab $NODES\$" /etc/hosts && return
   kept=$(sed '/# slurm-lab/d' /etc/hosts)
   {
     printf '%s\n' "$kept"
@@ -37,7 +39,8 @@ if ! grep -q "# slurm-lab $NODES\$" /etc/hosts; then
     echo "# slurm-lab $NODES"
   } >"$DIR/hosts.new"
   cat "$DIR/hosts.new" >/etc/hosts # in place: it may be a mount of its own
-fi
+}
+(flock 9 && write_names) 9</etc/hosts # another cluster may start at the same moment
 
 # 2. configuration
 export SLURM_CONF=$DIR/slurm.conf

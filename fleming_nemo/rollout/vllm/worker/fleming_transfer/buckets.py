@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,17 @@ from torch import Tensor
 
 from .channel import Channel
 from .shared import open_buffer
-from .wire import Plan, chain, check_seal
+from .wire import SEAL_BYTES, Plan, chain, check_seal
 
 _AHEAD = 2
+MOST_FREE = 512 << 20
+"""Bytes that are kept for the rest of a transfer: about what a layer of a 7B model needs."""
 
 
 class Incoming:
-    """The buckets of one transfer in order; the next ones are on their way while one is being used.
+    """The tensors of one transfer, bucket after bucket; the next ones are on their way while one is being used.
+
+    Every bucket is received where its tensors will be read: those that go over several are never put together.
 
     Damage is not raised at once: the other ranks are in the middle of the same operations, so the rest is received and
     thrown away, and `problem` says what was wrong.
@@ -29,49 +34,93 @@ class Incoming:
         digest: of all checksums in order.
     """
 
-    def __init__(self, channel: Channel, sizes: list[int], shared: list[Tensor], leases: Leases) -> None:
-        self.channel, self.sizes, self.shared, self.leases = channel, sizes, shared, leases
+    def __init__(self, channel: Channel, plan: Plan, shared: list[Tensor], leases: Leases) -> None:
+        self.channel, self.plan, self.shared, self.leases = channel, plan, shared, leases
+        self.sizes = [plan.size(number) - SEAL_BYTES for number in range(len(plan.buckets))]
         self.problem: str | None = None
         self.digest = 0
+        self._large: Tensor | None = None
 
-    def __iter__(self) -> Iterator[Tensor]:
-        """Each bucket without damage; after the first damaged one none."""
+    def __iter__(self) -> Iterator[list[tuple[str, Tensor]]]:
+        """What each bucket without damage completes; after the first damaged one nothing."""
         count = len(self.sizes)
-        coming = deque(self._post(number) for number in range(min(_AHEAD, count)))
+        coming: deque[_Posted] = deque()
         for number in range(count):
-            bucket = self._arrived(number, coming.popleft())
-            if number + _AHEAD < count:
-                coming.append(self._post(number + _AHEAD))
+            while len(coming) <= _AHEAD and number + len(coming) < count:
+                coming.append(self._post(number + len(coming)))
+            posted = coming.popleft()
+            self._arrived(number, posted)
             if self.problem is None:
                 try:
-                    self.digest = chain(self.digest, check_seal(bucket, number))
+                    self.digest = chain(self.digest, check_seal(posted.body, posted.seal, number))
                 except ValueError as error:
                     self.problem = str(error)
-                else:
-                    yield bucket
-            del bucket
+            if self.problem is None and (tensors := self._tensors(number, posted)):
+                del posted  # whoever has the tensors decides how long the memory is wanted
+                yield tensors
+                del tensors
+        self.leases.trim(self.plan.bucket_bytes)
 
     def drain(self, problem: str) -> None:
         """Go on receiving to no use, as this rank cannot use what comes."""
         self.problem = self.problem or problem
 
-    def _post(self, number: int) -> tuple[Any, Tensor]:
-        if self.shared:  # what is shared needs no room here, and its signal is waited for when it is wanted
-            return None, self.shared[number % len(self.shared)][: self.sizes[number]]
-        buffer = self.leases.take(self.sizes[number])
-        return self.channel.broadcast(buffer), buffer
+    def _post(self, number: int) -> _Posted:
+        size = self.sizes[number]
+        parted = self.plan.parted(number)
+        if parted is None:
+            body = whole = self.leases.take(size, self.plan.bucket_bytes)
+        else:
+            entry, start, stop = parted
+            if start == 0:
+                self._large = self.leases.take(entry.nbytes, entry.nbytes)
+            assert self._large is not None
+            whole = self._large
+            body = whole[start * entry.row_bytes : stop * entry.row_bytes]
+            if stop == entry.shape[0]:
+                self._large = None
+        if self.shared:  # nothing is sent, and its signal is waited for when it is wanted
+            seal = self.shared[number % len(self.shared)][size : size + SEAL_BYTES]
+            return _Posted(body, seal, whole, [])
+        seal = torch.empty(SEAL_BYTES, dtype=torch.uint8, device=body.device)
+        return _Posted(body, seal, whole, [self.channel.broadcast(body), self.channel.broadcast(seal)])
 
-    def _arrived(self, number: int, posted: tuple[Any, Tensor]) -> Tensor:
-        work, buffer = posted
-        if not self.shared:
+    def _arrived(self, number: int, posted: _Posted) -> None:
+        for work in posted.works:
             self.channel.wait(work)
-            return buffer
+        if not self.shared:
+            return
         # here all ranks say: bucket `number` is filled, and the ones before it have been copied
         self.channel.agree(True)
-        copy = buffer.clone()
-        if copy.is_cuda:
-            torch.cuda.current_stream(copy.device).synchronize()
-        return copy
+        posted.body.copy_(self.shared[number % len(self.shared)][: self.sizes[number]])
+        if posted.body.is_cuda:
+            torch.cuda.current_stream(posted.body.device).synchronize()
+
+    def _tensors(self, number: int, posted: _Posted) -> list[tuple[str, Tensor]]:
+        parted = self.plan.parted(number)
+        if parted is None:
+            spans = self.plan.buckets[number]
+            return [(self.plan.entries[span.entry].name, self.plan.view(posted.whole, span)) for span in spans]
+        entry, _, stop = parted
+        if stop < entry.shape[0]:
+            return []
+        return [(entry.name, posted.whole.view(entry.torch_dtype).view(entry.shape))]
+
+
+@dataclass
+class _Posted:
+    """A bucket on its way.
+
+    Attributes:
+        body: where its bytes will be.
+        whole: the memory that this is a part of: its own, or that of a tensor that goes over several buckets.
+        works: what has to end before.
+    """
+
+    body: Tensor
+    seal: Tensor
+    whole: Tensor
+    works: list[Any]
 
 
 class Leases:
@@ -84,47 +133,25 @@ class Leases:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._free: list[np.ndarray] = []
-        self._size = 0
 
-    def take(self, nbytes: int) -> Tensor:
+    def take(self, nbytes: int, room: int) -> Tensor:
+        """Memory for `nbytes`, of which others of the same `room` in bytes may have the rest another time."""
         if self._device.type != "cpu":
             return torch.empty(nbytes, dtype=torch.uint8, device=self._device)
-        if nbytes > self._size:
-            self._size = nbytes
-            self._free.clear()
-        whole = self._free.pop() if self._free else np.empty(self._size, np.uint8)
+        place = next((n for n, free in enumerate(self._free) if len(free) == room), None)
+        whole = np.empty(room, np.uint8) if place is None else self._free.pop(place)
         lease = whole[:nbytes]  # of its own, so that its end is that of the last tensor over it
         weakref.finalize(lease, self._give_back, whole)
         return torch.from_numpy(lease)
 
+    def trim(self, room: int) -> None:
+        """Between transfers nothing is kept but what the first buckets of the next one will need."""
+        self._free = [free for free in self._free if len(free) == room][: _AHEAD + 1]
+
     def _give_back(self, whole: np.ndarray) -> None:
-        if len(whole) == self._size and len(self._free) <= _AHEAD:
-            self._free.append(whole)
-
-
-class Assembler:
-    """Whole tensors out of buckets; those that go over several are put together in memory of their own."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self._partial: Tensor | None = None
-
-    def tensors(self, number: int, bucket: Tensor) -> list[tuple[str, Tensor]]:
-        """What bucket `number` completes, as views of it where they can be."""
-        done: list[tuple[str, Tensor]] = []
-        for span in self.plan.buckets[number]:
-            entry = self.plan.entries[span.entry]
-            rows = self.plan.view(bucket, span)
-            if span.start == 0 and span.stop == entry.shape[0]:
-                done.append((entry.name, rows))
-                continue
-            if self._partial is None:
-                self._partial = torch.empty(entry.shape, dtype=entry.torch_dtype, device=bucket.device)
-            self._partial[span.start : span.stop].copy_(rows)
-            if span.stop == entry.shape[0]:
-                done.append((entry.name, self._partial))
-                self._partial = None
-        return done
+        self._free.append(whole)
+        while len(self._free) > 1 and sum(map(len, self._free)) > MOST_FREE:
+            self._free.pop(0)
 
 
 def shared_buffers(told: list[dict[str, Any]]) -> list[Tensor]:

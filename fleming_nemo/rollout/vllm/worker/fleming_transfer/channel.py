@@ -137,9 +137,9 @@ class Channel:
         try:
             work.wait(datetime.timedelta(seconds=_LOOK_S))
         except RuntimeError:
-            if work.is_completed():
-                raise
-            return False
+            if not work.is_completed():
+                return False
+            work.wait()  # an error of its own; none if it has ended since this look's time was up
         return True
 
     def close(self) -> None:

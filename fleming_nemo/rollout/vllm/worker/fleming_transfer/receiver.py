@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from . import wire
-from .buckets import Assembler, Incoming, Leases, shared_buffers
+from .buckets import Incoming, Leases, shared_buffers
 from .channel import Channel, Meeting
 from .delta import Changes, Copy
 
@@ -104,22 +104,18 @@ class Receiver:
             self._copy = self._copy or Copy()
         else:
             self._copy = None
-        sizes = [plan.size(number) for number in range(len(plan.buckets))]
-        incoming = Incoming(self._channel, sizes, self._shared, self._leases)
-        assembler = Assembler(plan)
-        for number, bucket in enumerate(incoming):
+        incoming = Incoming(self._channel, plan, self._shared, self._leases)
+        for tensors in incoming:
             try:
-                tensors = assembler.tensors(number, bucket)
                 if changes is not None:
                     changes.take(tensors)
                 else:
                     load(tensors)
                     if self._copy is not None:
                         self._copy.keep(tensors)
-                del tensors
             except Exception as error:
                 incoming.drain(f"{type(error).__name__}: {error}")
-            del bucket
+            del tensors
         if incoming.problem is not None:
             raise RuntimeError(incoming.problem)
         if changes is not None and self._copy is not None:

@@ -1,7 +1,8 @@
 """How tensors travel: packed into flat buckets of bytes by a plan that both sides compute from names and shapes.
 
-A bucket holds rows of tensors, in order; a tensor larger than the room that is left goes on in the next bucket, so no
-bucket is larger than agreed, whatever the model.  Each ends with a seal: its number and a checksum of its bytes.
+A bucket holds whole tensors, in order, or rows of one that is larger than a bucket: so no bucket is larger than agreed,
+whatever the model, and whoever receives can put every byte at once where the tensor will be read.  To each belongs a
+seal: its number and a checksum of its bytes.
 """
 
 from __future__ import annotations
@@ -75,8 +76,13 @@ class Plan:
     def size(self, bucket: int) -> int:
         """Bytes of a bucket with its seal."""
         last = self.buckets[bucket][-1]
-        end = last.offset + (last.stop - last.start) * self.entries[last.entry].row_bytes
-        return _aligned(end) + SEAL_BYTES
+        return last.offset + (last.stop - last.start) * self.entries[last.entry].row_bytes + SEAL_BYTES
+
+    def parted(self, bucket: int) -> tuple[Entry, int, int] | None:
+        """A tensor that goes over several buckets, and the rows of it that this one is; None for whole tensors."""
+        first = self.buckets[bucket][0]
+        entry = self.entries[first.entry]
+        return None if first.stop - first.start == entry.shape[0] else (entry, first.start, first.stop)
 
     def view(self, buffer: Tensor, span: Span) -> Tensor:
         """The span's rows inside the bytes of its bucket, as a tensor of its type and shape."""
@@ -97,7 +103,7 @@ class Plan:
 
 
 def plan(entries: Sequence[Entry], bucket_bytes: int) -> Plan:
-    """Buckets of at most `bucket_bytes` without the seal, filled in order.
+    """Buckets of at most `bucket_bytes` without the seal, filled in order; larger tensors in parts of equal size.
 
     Raises:
         ValueError: one row of a tensor is larger than a bucket, or a tensor is empty.
@@ -107,19 +113,27 @@ def plan(entries: Sequence[Entry], bucket_bytes: int) -> Plan:
     for number, entry in enumerate(entries):
         if not entry.shape or not entry.nbytes or entry.row_bytes > bucket_bytes:
             raise ValueError(f"{entry.name} of shape {entry.shape} does not fit into buckets of {bucket_bytes} bytes")
-        row = 0
-        while row < entry.shape[0]:
-            at = _aligned(at)
-            room = (bucket_bytes - at) // entry.row_bytes
-            if room <= 0:
-                buckets.append([])
-                at = 0
-                continue
-            rows = min(room, entry.shape[0] - row)
-            buckets[-1].append(Span(number, row, row + rows, at))
-            at += rows * entry.row_bytes
-            row += rows
+        if entry.nbytes > bucket_bytes:
+            rows = _rows_of_a_part(entry, bucket_bytes)
+            buckets += [[Span(number, n, min(n + rows, entry.shape[0]), 0)] for n in range(0, entry.shape[0], rows)]
+            at = bucket_bytes
+            continue
+        at = _aligned(at)
+        if at + entry.nbytes > bucket_bytes:
+            buckets.append([])
+            at = 0
+        buckets[-1].append(Span(number, 0, entry.shape[0], at))
+        at += entry.nbytes
     return Plan(tuple(entries), bucket_bytes, tuple(map(tuple, buckets)))
+
+
+def _rows_of_a_part(entry: Entry, bucket_bytes: int) -> int:
+    """Parts of about the same size, which begin at aligned bytes of the tensor wherever that is possible."""
+    most = bucket_bytes // entry.row_bytes
+    rows = -(-entry.shape[0] // -(-entry.shape[0] // most))
+    step = ALIGNMENT // math.gcd(entry.row_bytes, ALIGNMENT)
+    stepped = -(-rows // step) * step
+    return stepped if stepped <= most else rows
 
 
 def from_announcement(told: dict[str, Any]) -> Plan:
@@ -138,6 +152,8 @@ def checksum(data: Tensor) -> int:
     mistakes, not against an adversary: nobody without the run's key can send weights.
     """
     raw = data.contiguous().view(-1).view(torch.uint8)
+    if raw.storage_offset() % 8:  # words of 8 bytes can be read only where they begin
+        raw = raw.clone()
     whole = raw.numel() // (8 * _ROW_WORDS) * 8 * _ROW_WORDS
     rest = torch.zeros(_ROW_WORDS * 8, dtype=torch.uint8, device=raw.device)
     rest[: raw.numel() - whole] = raw[whole:]
@@ -155,10 +171,10 @@ def seal(bucket: Tensor, number: int) -> int:
     return found
 
 
-def check_seal(bucket: Tensor, number: int) -> int:
-    """The checksum of a bucket. Raises ValueError where it is not the one that its sender wrote."""
-    told_number, told = bucket[-SEAL_BYTES:].cpu().clone().view(torch.int64).tolist()
-    found = checksum(bucket[:-SEAL_BYTES])
+def check_seal(body: Tensor, seal: Tensor, number: int) -> int:
+    """The checksum of a bucket's bytes. Raises ValueError where it is not the one that its sender wrote."""
+    told_number, told = seal.cpu().clone().view(torch.int64).tolist()
+    found = checksum(body)
     if (told_number, told) != (number, found):
         raise ValueError(f"bucket {number} arrived damaged (checksum {found:#x}, sent as {told_number}: {told:#x})")
     return found
