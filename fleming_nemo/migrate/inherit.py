@@ -68,11 +68,15 @@ def _merged(file: Path, elsewhere: Path | None, children: tuple[Path, ...]) -> D
 
 
 def _read(file: Path) -> DictConfig:
+    if file.suffix == ".py":
+        raise UserError(f"{file} is Python; dump the recipe as YAML first (nemo llm ... --to-yaml FILE)")
+    if file.suffix == ".nemo":
+        raise UserError(f"{file} is an archive; export it as a Hugging Face folder, and give that to model.weights")
     try:
         config = OmegaConf.load(file)
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}; give the path of a config") from error
-    except (OmegaConfBaseException, YAMLError) as error:
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is no YAML: {' '.join(str(error).split())[:200]}; correct it") from error
     if not isinstance(config, DictConfig):
         raise UserError(f"{file} holds no mapping; give the path of a config")

@@ -44,7 +44,6 @@ class Rule:
         holds: for IMPLIED, from (value, the whole file): whether that is what the file asks for; `note` says what ours
             does.
         part: whether the part of the file that the field belongs to is in force.
-        reads_unset: convert also a null.
     """
 
     source: str
@@ -54,7 +53,6 @@ class Rule:
     convert: Callable[[Any, Source], Any] = lambda value, _: value
     holds: Callable[[Any, Source], bool] = lambda value, _: True
     part: Callable[[Source], bool] = lambda _: True
-    reads_unset: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +131,8 @@ def flatten(node: Any, prefix: str = "") -> Source:
 def find(key: str, table: Sequence[Rule], source: Source) -> Rule | None:
     """The rule for a key: one for the key itself before one with wildcards, one in force before one that is not."""
     rules = [r for r in table if r.source == key] or [r for r in table if fnmatch.fnmatchcase(key, r.source)]
+    if not rules and source[key] is None:  # a section that the file sets to null
+        rules = [r for r in table if r.source.startswith(f"{key}.")]
     return next((r for r in rules if r.part(source)), rules[0] if rules else None)
 
 
@@ -152,14 +152,14 @@ def _entry(key: str, value: Any, source: Source, rule: Rule | None) -> Entry:
         return Entry(key, value, UNKNOWN)
     if not rule.part(source):
         return Entry(key, value, OFF, note="of a part that this file switches off")
+    if value is None:
+        return Entry(key, value, OFF, note="unset")
     if rule.verdict == MAPPED:
-        if value is None and not rule.reads_unset:
-            return Entry(key, value, OFF, note="unset")
         ours = rule.convert(value, source)
         if isinstance(ours, Lost):
             return Entry(key, value, WITHOUT, note=ours.reason)
         return Entry(key, value, MAPPED, rule.to, ours, rule.note)
-    if value is None or value == {} or value == []:
+    if value == {} or value == []:
         return Entry(key, value, OFF, note="unset")
     if rule.verdict == IMPLIED and not rule.holds(value, source):
         return Entry(key, value, WITHOUT, note=f"ours: {rule.note}")

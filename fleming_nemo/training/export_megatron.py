@@ -44,8 +44,7 @@ def save(networks: list[Any], folder: Path, shape: ArchShape, step: int, bf16: b
     dist_checkpointing.save(state, str(target), content_metadata=dict(METADATA))
 
     def describe() -> None:
-        vocabulary = shape.padded_vocab_size(groups.current().tp)
-        (target / "run_config.yaml").write_text(yaml.safe_dump({"model": _provider(shape, vocabulary, bf16)}))
+        (target / "run_config.yaml").write_text(yaml.safe_dump(_run_config(shape, bf16)))
         (folder / TRACKER).write_text(f"{step}\n")
 
     on_first(describe)
@@ -81,6 +80,19 @@ def _sharded(networks: list[Any]) -> dict[str, Any]:
 
 def _iteration(step: int) -> str:
     return f"iter_{step:07d}"
+
+
+def _run_config(shape: ArchShape, bf16: bool) -> dict[str, Any]:
+    """What Megatron-Bridge reads of a checkpoint: the model, the layout it was saved under, and what else is in it.
+
+    The files can be loaded under any layout; its trainer compares the two before it takes optimizer and RNG.
+    """
+    layout = groups.current()
+    saved_under = {"tensor_model_parallel_size": layout.tp, "pipeline_model_parallel_size": layout.pp}
+    return {
+        "model": _provider(shape, shape.padded_vocab_size(layout.tp), bf16) | saved_under,
+        "checkpoint": {"save_optim": False, "save_rng": False, "fully_parallel_save": False},
+    }
 
 
 def _provider(shape: ArchShape, vocabulary: int, bf16: bool) -> dict[str, Any]:

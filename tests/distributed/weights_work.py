@@ -27,7 +27,7 @@ def several(jobs: list[tuple[str, Callable[..., Any], tuple[Any, ...]]]) -> dict
     return {name: function(*arguments) for name, function, arguments in jobs}
 
 
-def _enter(cfg: RunConfig) -> None:
+def enter(cfg: RunConfig) -> None:
     if not parallel_state.model_parallel_is_initialized():
         groups.init(cfg.parallel, seed=7)
 
@@ -37,7 +37,7 @@ def reexport(
 ) -> list[dict[str, int]]:
     """Import under this layout and export again; memory of every rank in bytes."""
     shape = shape or ARCHS[cfg.model.arch]
-    _enter(cfg)
+    enter(cfg)
     networks = gpt.build(shape, cfg.model, cfg.parallel)
     own = [parameter for _, parameter in hf_names.parameters(networks)]
     with LiveBytes(own) as loading:
@@ -50,7 +50,7 @@ def reexport(
 
 def padding(cfg: RunConfig, source: Path, shape: ArchShape) -> list[list[float]]:
     """Sums of the embedding's and of the output's padding rows on each rank, after loading."""
-    _enter(cfg)
+    enter(cfg)
     networks = gpt.build(shape, cfg.model, cfg.parallel)
     hf.load(networks, source, shape)
     layout = groups.current()
@@ -64,7 +64,7 @@ def padding(cfg: RunConfig, source: Path, shape: ArchShape) -> list[list[float]]
 
 def difference(cfg: RunConfig, source: Path, changed: Path) -> list[str | None]:
     """What each rank finds when the folder on disk is not the one that it loaded."""
-    _enter(cfg)
+    enter(cfg)
     shape = ARCHS[cfg.model.arch]
     networks = gpt.build(shape, cfg.model, cfg.parallel)
     hf.load(networks, source, shape)
@@ -73,7 +73,7 @@ def difference(cfg: RunConfig, source: Path, changed: Path) -> list[str | None]:
 
 def export_run(cfg: RunConfig, run_dir: Path, out: Path, fault: str | None = None) -> list[str | None]:
     """Export a run's checkpoint; what each rank was told when that was refused."""
-    _enter(cfg)
+    enter(cfg)
     told = None
     with mock.patch.object(*FAULTS[fault]) if fault else nullcontext():
         try:
@@ -92,7 +92,7 @@ def export_after_kill(cfg: RunConfig, run_dir: Path, out: Path) -> list[str | No
 
 def logits(cfg: RunConfig, source: Path, tokens: list[int]) -> torch.Tensor:
     """Logits [T, V] of the last stage, without padding."""
-    _enter(cfg)
+    enter(cfg)
     shape = ARCHS[cfg.model.arch]
     networks = gpt.build(shape, cfg.model, cfg.parallel)
     hf.load(networks, source, shape)

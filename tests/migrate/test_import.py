@@ -128,6 +128,11 @@ def test_an_unknown_key_is_listed_as_such(nemo_rl):
     assert "unknown: 2" in written.listing(out)
 
 
+def test_a_section_set_to_null_is_off(nemo_rl):
+    out = imported(nemo_rl.parents[1], "defaults: base.yaml\ngrpo: {async_grpo: null, shiny: null}\n")
+    assert (verdicts(out)["grpo.async_grpo"], verdicts(out)["grpo.shiny"]) == (OFF, UNKNOWN)
+
+
 def test_a_section_can_replace_that_of_the_parent(nemo_rl):
     out = imported(nemo_rl.parents[1], "defaults: base.yaml\nlogger: {_override_: true, log_dir: elsewhere}\n")
     assert [e.key for e in out.entries if e.key.startswith("logger")] == ["logger.log_dir"]
@@ -152,6 +157,15 @@ def test_a_circle_of_parents_is_refused(tmp_path):
 def test_other_files_are_refused_in_a_sentence(tmp_path, text):
     with pytest.raises(UserError, match="it.yaml"):
         imported(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "name, sentence", [("it.py", "--to-yaml"), ("it.nemo", "Hugging Face folder"), ("it.yaml", "no YAML")]
+)
+def test_files_that_are_no_text_or_another_language(tmp_path, name, sentence):
+    (tmp_path / name).write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(UserError, match=sentence):
+        convert.import_file(tmp_path / name)
 
 
 def test_nemo_2_recipes(tmp_path):

@@ -89,6 +89,10 @@ RULES: list[Rule] = [
         "rollouts stay with the ranks that train on them",
         part=switched_on("data_plane.enabled"),
     ),
+    lacks("rollout_checkpointing.*", "a checkpoint is the whole run; train.save_every"),
+    lacks("rollout_recovery.*", "a run that is started again draws the rollouts of its step anew"),
+    always("token_capture.enabled", "token ids go through unchanged, without a text between", False),
+    lacks("token_capture.*", "token ids go through unchanged, without a text between"),
     lacks("on_policy_distillation*", "no teacher in the loop"),
     lacks("teachers*", "no teacher in the loop"),
 ]
