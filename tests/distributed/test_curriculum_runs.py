@@ -10,11 +10,11 @@ from typing import Any
 
 import curriculum_work
 import pytest
+import questions
 import tiny
 from harness import Case, Harness, value
 
 from fleming_nemo.config.schema import RunConfig
-from fleming_nemo.data.items import QAItem, write_items
 from fleming_nemo.data.tokenizer import ChatTokenizer
 
 pytestmark = pytest.mark.slow
@@ -26,13 +26,7 @@ STEPS, SAVE_EVERY = {1: 30, 2: 5}, {1: 4, 2: 3}
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    items = [
-        QAItem(f"q{n}", f"What has v{n}?", ("lupus", "marfan"), n % 2, None, "kg", "en", "train", tier, {})
-        for n in range(12)
-        for tier in [("easy", "moderate", "difficult")[n % 3]]
-    ]
-    write_items(folder / "items_rl.jsonl", items[:8])
-    write_items(folder / "items_heldout.jsonl", items[8:])
+    items = questions.write(folder)
     rows = [{"id": item.id, "reason": "wrong in all 5 trials"} for item in items[:8]]
     (folder / "review.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder

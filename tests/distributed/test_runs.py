@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import questions
 import tiny
 import torch
 import work
@@ -18,7 +19,6 @@ from fleming_nemo.config.overrides import apply
 from fleming_nemo.config.schema import RunConfig
 from fleming_nemo.data import corpus
 from fleming_nemo.data.chat import render_prompt, render_response
-from fleming_nemo.data.items import QAItem, write_items
 from fleming_nemo.data.tokenizer import ChatTokenizer
 
 TIMING = ("seconds", "tokens_per_second", "from_bank")
@@ -33,13 +33,7 @@ REPLAYS = {
 def data(chat: ChatTokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus and questions, small enough to be answered in a second."""
     folder = tmp_path_factory.mktemp("data")
-    items = [
-        QAItem(f"q{n}", f"What has v{n}?", ("lupus", "marfan"), n % 2, None, "kg", "en", "train", tier, {})
-        for n in range(12)
-        for tier in [("easy", "moderate", "difficult")[n % 3]]
-    ]
-    write_items(folder / "items_rl.jsonl", items[:8])
-    write_items(folder / "items_heldout.jsonl", items[8:])
+    items = questions.write(folder)
     prompts = [chat.encode(render_prompt(item)) for item in items]
     responses = [chat.encode(render_response("It is " + "so " * (n % 4), item.letter)) for n, item in enumerate(items)]
     documents = [(p + r, [0] * len(p) + [1] * len(r)) for p, r in zip(prompts, responses, strict=True)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import questions
 import served_work
 import tiny
 import work
@@ -15,7 +16,6 @@ from harness import Case, Harness, value
 
 from fleming_nemo.config.overrides import apply
 from fleming_nemo.config.schema import RunConfig
-from fleming_nemo.data.items import QAItem, write_items
 from fleming_nemo.data.tokenizer import ChatTokenizer
 
 pytestmark = pytest.mark.slow
@@ -28,13 +28,7 @@ STEPS, QUESTIONS, GROUP = 4, 4, 3
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    items = [
-        QAItem(f"q{n}", f"What has v{n}?", ("lupus", "marfan"), n % 2, None, "kg", "en", "train", tier, {})
-        for n in range(12)
-        for tier in [("easy", "moderate", "difficult")[n % 3]]
-    ]
-    write_items(folder / "items_rl.jsonl", items[:8])
-    write_items(folder / "items_heldout.jsonl", items[8:])
+    questions.write(folder)
     return folder
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import harness as harness_module
 import pytest
+import questions
 import vllm_ahead_work
 import vllm_cases
 from harness import Case, Harness, value
@@ -35,7 +36,8 @@ def resumed(
 ) -> dict[str, Any]:
     """What the second life of the run returned."""
     environment.find()  # says what to do where there is none
-    data = vllm_cases.write_questions(tmp_path_factory.mktemp("questions") / "data")
+    data = tmp_path_factory.mktemp("questions")
+    questions.write(data)
     cfg = vllm_cases.config(run_dir, data, chat, weights, "qwen3-tiny", pp=2)
     cfg.train.steps, cfg.train.save_every, cfg.train.seq_length = STEPS, SAVED, 256
     cfg.rollout.staleness, cfg.rollout.max_response = 1, RESPONSE

@@ -15,6 +15,7 @@ from typing import Any
 
 import harness as harness_module
 import pytest
+import questions
 import vllm_cases
 import vllm_work
 from harness import Case, Harness, value
@@ -45,7 +46,9 @@ def results(
 ) -> dict[str, Any]:
     monkeypatch_module.setattr(harness_module, "SET_LIMIT_S", 3 * vllm_cases.COLLECTIVE_LIMIT_S)
     python = vllm_work.python_that_can_be_stopped(folder, str(environment.find().path))
-    data = vllm_cases.write_questions(folder / "data", STORY)
+    data = folder / "data"
+    data.mkdir()
+    questions.write(data, STORY)
 
     def one(name: str, arch: str, rollout_tp: int, parallel: dict[str, int], *faults: int) -> None:
         cfg = vllm_cases.config(folder / arch, data, chat, weights, arch, **parallel)

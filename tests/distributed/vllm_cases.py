@@ -1,4 +1,4 @@
-"""Runs that the tests of real vLLM servers share: the questions, and a config on them."""
+"""Runs that the tests of real vLLM servers share."""
 
 import json
 from pathlib import Path
@@ -7,25 +7,11 @@ from typing import Any
 import tiny
 
 from fleming_nemo.config.schema import RunConfig
-from fleming_nemo.data.items import QAItem, write_items
 from fleming_nemo.data.tokenizer import ChatTokenizer
 
 QUESTIONS, GROUP = 4, 3
 COLLECTIVE_LIMIT_S = 600
 """A server has minutes to answer: all its processes share the cores with the trainer."""
-
-
-def write_questions(folder: Path, story: str = "") -> Path:
-    """Eight questions to train on and four that are held out; `story` stands before each."""
-    folder.mkdir()
-    items = [
-        QAItem(f"q{n}", f"{story}What has v{n}?", ("lupus", "marfan"), n % 2, None, "kg", "en", "train", tier, {})
-        for n in range(12)
-        for tier in [("easy", "moderate", "difficult")[n % 3]]
-    ]
-    write_items(folder / "items_rl.jsonl", items[:8])
-    write_items(folder / "items_heldout.jsonl", items[8:])
-    return folder
 
 
 def config(
